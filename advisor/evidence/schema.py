@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
 _ORIGIN = ("source_id", "source_file", "model", "architecture", "tag")
 
 # kind -> columns, in file order; empty text means "not stated"
@@ -19,3 +24,85 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 KINDS: tuple[str, ...] = tuple(COLUMNS)
+
+WHOLE_NUMBERS: tuple[str, ...] = ("batch_size", "img_size")
+NUMBERS: tuple[str, ...] = ("throughput_per_s", "latency_ms", "peak_memory_mb", "value", "crop_pct")
+
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "speed": ("source_id", "model", "device_id", "task", "runtime"),
+    "accuracy": ("source_id", "model", "dataset", "metric", "value"),
+    "complexity": ("source_id", "model", "metric", "value"),
+    "training_cost": ("source_id", "model", "metric", "value"),
+}
+_PERCENT_METRICS = ("top1", "top5")
+_DEVICE_ID = r"[a-z0-9][a-z0-9.-]{0,79}"
+_IMG_SIZE_RANGE = (8, 8192)  # px; published tables run from 96 to 1024
+_MAX_BATCH_SIZE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that did not validate: its line in the file (the header is line 1) and the first reason."""
+
+    line: int
+    reason: str
+
+
+def typed(kind: str, text: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
+    """Turn a frame of text into typed columns, row by row.
+
+    Args:
+        kind: One of `KINDS`.
+        text: All columns of the kind as text, empty text where not stated; the index is ignored.
+
+    Returns:
+        The valid rows (numbers as floats with NaN where not stated, `suspect` as booleans) with a column
+        `line`, and the rejected ones with their first reason.
+    """
+    frame = text.loc[:, list(COLUMNS[kind])].reset_index(drop=True).copy()
+    frame.insert(0, "line", frame.index + 2)
+    reasons = pd.Series("", index=frame.index, dtype=object)
+
+    def reject(mask: pd.Series[bool], reason: pd.Series[str]) -> None:
+        first = mask & (reasons == "")
+        reasons[first] = reason[first]
+
+    for column in _REQUIRED[kind]:
+        reject(frame[column] == "", pd.Series(f"{column} is empty", index=frame.index))
+    for column in [c for c in (*WHOLE_NUMBERS, *NUMBERS) if c in frame]:
+        given = frame[column]
+        number = pd.to_numeric(given.replace("", None), errors="coerce").astype("float64")
+        broken = (given != "") & ~np.isfinite(number)
+        if column in WHOLE_NUMBERS:
+            broken |= (given != "") & (number % 1 != 0)
+        reject(broken, column + " '" + given + "' is not a number")
+        reject(_out_of_range(kind, column, number, frame), column + " " + given + " is out of range")
+        frame[column] = number
+    if kind == "speed":
+        reject(
+            ~frame["task"].isin(["infer", "train"]), "task '" + frame["task"] + "' is neither infer nor train"
+        )
+        nothing = frame["throughput_per_s"].isna() & frame["latency_ms"].isna()
+        reject(nothing, pd.Series("neither throughput_per_s nor latency_ms is given", index=frame.index))
+        bad_id = ~frame["device_id"].str.fullmatch(_DEVICE_ID)
+        reject(
+            bad_id, "device_id '" + frame["device_id"] + "' is not lower-case letters, digits, '.' and '-'"
+        )
+    frame["suspect"] = frame["suspect"].isin(["yes", "true", "True", "1"])
+    bad = reasons != ""
+    rejects = [
+        Reject(int(line), str(reason)) for line, reason in zip(frame["line"][bad], reasons[bad], strict=True)
+    ]
+    return frame[~bad].reset_index(drop=True), rejects
+
+
+def _out_of_range(kind: str, column: str, number: pd.Series[float], frame: pd.DataFrame) -> pd.Series[bool]:
+    if column == "img_size":
+        return (number < _IMG_SIZE_RANGE[0]) | (number > _IMG_SIZE_RANGE[1])
+    if column == "batch_size":
+        return (number < 1) | (number > _MAX_BATCH_SIZE)
+    if column == "value" and kind == "accuracy":
+        return frame["metric"].isin(_PERCENT_METRICS) & ((number < 0) | (number > 100))
+    if column in ("throughput_per_s", "latency_ms"):
+        return number <= 0
+    return number < 0 if column == "peak_memory_mb" else pd.Series(False, index=frame.index)

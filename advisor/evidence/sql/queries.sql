@@ -1,0 +1,86 @@
+-- name: scored
+-- Weights x image size with accuracies and what the catalogue knows; timm's test networks left out.
+SELECT c.weights, c.architecture, c.tag, c.family, s.img_size, s.top1, s."real", s.v2, s.a, s.r, s.sketch,
+       s.accuracy_source_id, s.accuracy_row_id, c.params_m, c.file_mb, m.gmacs, m.acts_m, c.licence,
+       c.licence_spdx, c.commercial, c.pretraining, c.imagenet_1k_only, c.extra_data_rank, c.distilled, c.recipe
+FROM scored s
+JOIN catalogue c USING (weights)
+LEFT JOIN macs m ON m.architecture = c.architecture AND m.img_size = s.img_size
+WHERE c.architecture NOT LIKE 'test\_%' ESCAPE '\'
+ORDER BY c.weights, s.img_size;
+
+-- name: runs
+-- Every usable speed row of a device and a task: a timm architecture at a stated image size, not suspect.
+SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
+       s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
+       s.latency_ms, s.peak_memory_mb, s.note, s.evidence
+FROM all_speed s
+WHERE s.device_id = $device_id AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
+  AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\'
+ORDER BY s.row_id;
+
+-- name: devices
+-- Devices with the number of speed rows and of timm architectures, most evidence first.
+SELECT d.device_id, d.name, d.kind, d.vendor, d.memory_gb, d.accelerators, d.notes,
+       count(s.row_id) AS n_rows, count(DISTINCT nullif(s.architecture, '')) AS n_models
+FROM all_devices d LEFT JOIN all_speed s USING (device_id)
+GROUP BY ALL ORDER BY n_models DESC, n_rows DESC, d.device_id;
+
+-- name: setups
+-- Setups of every device, most models first.
+SELECT device_id, runtime, precision, layout, CAST(batch_size AS INTEGER) AS batch_size, task, software,
+       threads, unit, count(DISTINCT coalesce(nullif(architecture, ''), model)) AS n_models,
+       count(latency_ms) AS n_latency, count(throughput_per_s) AS n_throughput,
+       count(*) FILTER (suspect) AS n_suspect
+FROM all_speed GROUP BY ALL
+ORDER BY device_id, n_models DESC, runtime, precision, layout, batch_size, task, software, threads, unit;
+
+-- name: catalogue
+-- All timm weights with the MACs of their native image size.
+SELECT c.*, m.gmacs, m.acts_m FROM catalogue c
+LEFT JOIN macs m USING (architecture, img_size) ORDER BY weights;
+
+-- name: sources
+-- Sources with the number of rows they stand behind.
+SELECT src.*,
+       (SELECT count(*) FROM all_speed t WHERE t.source_id = src.source_id) AS n_speed,
+       (SELECT count(*) FROM all_accuracy t WHERE t.source_id = src.source_id) AS n_accuracy,
+       (SELECT count(*) FROM complexity t WHERE t.source_id = src.source_id) AS n_complexity,
+       (SELECT count(*) FROM training_cost t WHERE t.source_id = src.source_id) AS n_training_cost
+FROM sources src ORDER BY source_id;
+
+-- name: speed_rows
+-- Speed rows for exploring and export, suspect ones too; $device_ids empty means all devices.
+SELECT row_id, {speed_columns}, evidence FROM all_speed
+WHERE len($device_ids::VARCHAR[]) = 0 OR list_contains($device_ids::VARCHAR[], device_id)
+ORDER BY device_id, row_id;
+
+-- name: accuracy_rows
+-- Every accuracy row, suspect ones too.
+SELECT row_id, {accuracy_columns}, evidence FROM all_accuracy ORDER BY row_id;
+
+-- name: training_cost
+-- Published training costs.
+SELECT * FROM training_cost ORDER BY row_id;
+
+-- name: complexity
+-- Published parameters, MACs and activations.
+SELECT * FROM complexity ORDER BY row_id;
+
+-- name: claims
+-- Ratio and qualitative claims of the texts, as quoted.
+SELECT * FROM claims ORDER BY source_id, subject, baseline;
+
+-- name: near_timm
+-- Published models that are close to a timm model but not the same network.
+SELECT * FROM near_timm ORDER BY source_id, model;
+
+-- name: rows_by_id
+-- Speed and accuracy rows behind a claim.
+SELECT row_id, source_id, model, architecture, device_id, task, runtime, software, precision, layout, batch_size,
+       img_size, throughput_per_s, latency_ms, NULL AS top1, note, evidence
+FROM all_speed WHERE list_contains($row_ids::VARCHAR[], row_id)
+UNION ALL BY NAME
+SELECT row_id, source_id, model, architecture, img_size, value AS top1, note, evidence
+FROM all_accuracy WHERE list_contains($row_ids::VARCHAR[], row_id)
+ORDER BY row_id;

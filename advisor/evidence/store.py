@@ -1,0 +1,331 @@
+"""The DuckDB store: one file that can be rebuilt from data/, one that holds the user's own results.
+
+The only module that imports duckdb. A DuckDB file open for writing locks out every other process, so each
+method opens, does one thing and closes; a lock is waited for a bounded time, then the holder is named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import pandas as pd
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from advisor.errors import StoreError, StoreLocked, StoreTooNew, StoreUnusable
+from advisor.evidence import published
+from advisor.evidence.schema import COLUMNS
+
+SQL = Path(__file__).parent / "sql"
+FORMAT = "1"  # of the published store; a change rebuilds it
+_LOCK_POLL_S = 0.05
+_FRAMES_KEPT = 64
+T = TypeVar("T")
+
+# DuckDB refuses one file open both read-only and read-write in one process, so threads take turns.
+_turn = threading.RLock()
+
+
+class Store:
+    """The evidence of one user: `home` holds the two files, `data` the published results.
+
+    Args:
+        home: Folder of `published.duckdb` (rebuilt at will) and `local.duckdb` (the user's own).
+        data: The project's data folder.
+        wait_s: How long to wait for another process that holds a file.
+    """
+
+    def __init__(self, home: Path, data: Path, *, wait_s: float = 5.0) -> None:
+        self.home = home
+        self.data = data
+        self.wait_s = wait_s
+        self._frames: OrderedDict[tuple[Any, ...], pd.DataFrame] = OrderedDict()
+
+    @property
+    def published_path(self) -> Path:
+        """The store that can be rebuilt."""
+        return self.home / "published.duckdb"
+
+    @property
+    def local_path(self) -> Path:
+        """The store that cannot be rebuilt."""
+        return self.home / "local.duckdb"
+
+    @property
+    def refreshed(self) -> Path | None:
+        """The folder of newer upstream tables in use, if a refresh put one in place."""
+        pointer = self.home / "refreshed.txt"
+        return self.home / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+
+    def ensure(self, progress: published.Progress = lambda _share, _what: None) -> bool:
+        """Build the published store if it is missing or older than data/; True when it was built."""
+        with _turn:
+            files = published.data_files(self.data, self.refreshed)
+            stamp = published.stamp(files)
+            known = self._meta()
+            if known.get("format") == FORMAT and known.get("stamp") == stamp:
+                return False
+            digest = published.content_hash(files)
+            if known.get("format") == FORMAT and known.get("content_hash") == digest:
+                with self._connection(self.published_path, read_only=False) as con:
+                    con.execute("UPDATE meta SET value = ? WHERE key = 'stamp'", [stamp])
+                return False
+            self._build(files, {"format": FORMAT, "stamp": stamp, "content_hash": digest}, progress)
+            progress(1.0, "Published results ready")
+            return True
+
+    def version(self) -> str:
+        """A key that changes whenever any result changes: for caches of what was read."""
+        files = published.data_files(self.data, self.refreshed)
+        own = self.local_path.stat() if self.local_path.exists() else None
+        return published.stamp(files) + (f"-{own.st_size}-{own.st_mtime_ns}" if own else "")
+
+    def query(self, name: str, **values: Any) -> pd.DataFrame:
+        """The result of a named query of `sql/queries.sql`; values are bound, never formatted in."""
+        statement = _queries()[name]
+        with self._reading() as con:
+            return con.execute(statement, values or None).df()
+
+    def frame(self, name: str, **values: Hashable) -> pd.DataFrame:
+        """As `query`, but kept in memory until any result changes; callers must not modify it."""
+        key = (self.version(), name, *sorted(values.items()))
+        with _turn:
+            if key not in self._frames:
+                self._frames[key] = self.query(name, **values)
+                while len(self._frames) > _FRAMES_KEPT:
+                    self._frames.popitem(last=False)
+            self._frames.move_to_end(key)
+            return self._frames[key]
+
+    def save(self, kind: str, rows: pd.DataFrame) -> int:
+        """Add typed rows of `kind` ('speed' or 'accuracy') with an `evidence` column to the user's own store.
+
+        One transaction; rows that the store already has, published ones included, are skipped.
+
+        Returns:
+            How many rows were new.
+        """
+        columns = ", ".join((*COLUMNS[kind], "evidence"))
+        key = _key(kind)
+        with _turn:
+            self.migrate()
+            with self._connection(self.local_path, read_only=False) as con:
+                con.execute(f"ATTACH '{_quoted(self.published_path)}' AS shipped (READ_ONLY)")
+                con.register("incoming", rows)
+                con.execute("BEGIN")
+                before = _count(con, kind)
+                con.execute(
+                    f"INSERT OR IGNORE INTO {kind} ({columns}, row_key) SELECT DISTINCT {columns}, {key} "
+                    f"FROM incoming WHERE {key} NOT IN (SELECT row_key FROM shipped.{kind})"
+                )
+                added = _count(con, kind) - before
+                con.execute("COMMIT")
+                return added
+
+    def migrate(self) -> None:
+        """Bring the user's own store to this version; a step and its record commit together."""
+        steps = sorted((SQL / "migrations").glob("*.sql"))
+        with _turn, self._connection(self.local_path, read_only=False) as con:
+            con.execute("CREATE TABLE IF NOT EXISTS migrations (step INTEGER PRIMARY KEY, name VARCHAR)")
+            done = {row[0] for row in con.execute("SELECT step FROM migrations").fetchall()}
+            self._refuse_newer(done, len(steps))
+            for number, path in enumerate(steps, start=1):
+                if number not in done:
+                    con.execute("BEGIN")
+                    con.execute(path.read_text(encoding="utf-8"))
+                    con.execute("INSERT INTO migrations VALUES (?, ?)", [number, path.stem])
+                    con.execute("COMMIT")
+
+    def _refuse_newer(self, done: set[int], known: int) -> None:
+        if done and max(done) > known:
+            raise StoreTooNew(
+                f"{self.local_path} was written by a newer version (step {max(done)}, this one knows {known}): "
+                "update the advisor, or set ADVISOR_HOME to another folder."
+            )
+
+    def _meta(self) -> dict[str, str]:
+        if not self.published_path.exists():
+            return {}
+        try:
+            with self._connection(self.published_path, read_only=True) as con:
+                return dict(con.execute("SELECT key, value FROM meta").fetchall())
+        except StoreLocked:
+            raise
+        except (StoreError, duckdb.Error):
+            return {}  # damaged or of another DuckDB: it is rebuilt from data/
+
+    def _build(self, files: list[Path], meta: Mapping[str, str], progress: published.Progress) -> None:
+        tables = published.read_tables(files, progress)
+        part = self.published_path.with_suffix(f".{os.getpid()}.part")
+        progress(0.65, "Building the published store")
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            with self._connection(part, read_only=False) as con:
+                for name, frame in tables.items():
+                    con.register(f"raw_{name}", frame)
+                for name in ("claims", "near_timm"):
+                    if name not in tables:
+                        con.register(f"raw_{name}", pd.DataFrame({"source_id": pd.Series(dtype=str)}))
+                con.execute(_filled(SQL / "published.sql"))
+                con.register("raw_meta", pd.DataFrame({"key": list(meta), "value": list(meta.values())}))
+                con.execute("CREATE TABLE meta AS SELECT * FROM raw_meta")
+            part.replace(self.published_path)
+        except OSError as exc:
+            raise _unusable(self.home, exc) from exc
+        finally:
+            with _ignored(OSError):
+                part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with _turn:
+            self.ensure()
+            with self._connection(self.published_path, read_only=True) as con:
+                own = self.local_path.exists()
+                if own:
+                    self._attach_own(con)
+                con.execute(_views(own))
+                yield con
+
+    def _attach_own(self, con: duckdb.DuckDBPyConnection) -> None:
+        def attach() -> None:
+            con.execute(f"ATTACH '{_quoted(self.local_path)}' AS own (READ_ONLY)")
+
+        self._patiently(self.local_path, attach)
+        known = len(list((SQL / "migrations").glob("*.sql")))
+        try:
+            done = {row[0] for row in con.execute("SELECT step FROM own.migrations").fetchall()}
+        except duckdb.CatalogException as exc:
+            raise _damaged(self.local_path, exc) from exc
+        self._refuse_newer(done, known)
+        if len(done) < known:
+            con.execute("DETACH own")
+            self.migrate()
+            self._patiently(self.local_path, attach)
+
+    @contextmanager
+    def _connection(self, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with _turn:
+            con = self._patiently(path, lambda: duckdb.connect(str(path), read_only=read_only))
+            try:
+                yield con
+            except (duckdb.IOException, duckdb.OutOfMemoryException) as exc:
+                raise _unusable(path, exc) from exc
+            finally:
+                con.close()
+
+    def _patiently(self, path: Path, action: Callable[[], T]) -> T:
+        """Run `action`, waiting while another process holds the file; DuckDB's errors become ours."""
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception(_is_lock), wait=wait_fixed(_LOCK_POLL_S),
+                stop=stop_after_delay(self.wait_s), reraise=True,
+            ):  # fmt: skip
+                with attempt:
+                    return action()
+        except duckdb.Error as exc:
+            if _is_lock(exc):
+                raise StoreLocked(
+                    f"{path.name} is held by another process ({_holder(exc)}) and was not free within "
+                    f"{self.wait_s:g} s: close it or try again."
+                ) from exc
+            raise _damaged(path, exc) from exc
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _is_lock(exc: BaseException) -> bool:
+    return isinstance(exc, duckdb.IOException) and "lock" in str(exc).lower()
+
+
+def _holder(exc: BaseException) -> str:
+    found = re.search(r"held in ([^(]*\(PID \d+\))", str(exc)) or re.search(r"PID \d+", str(exc))
+    return found.group(found.lastindex or 0) if found else "unknown process"
+
+
+def _damaged(path: Path, exc: BaseException) -> StoreError:
+    text = str(exc)
+    if "version number" in text or "newer version" in text:
+        return StoreTooNew(
+            f"{path} was written by a newer DuckDB: update with 'pip install -r requirements.txt', or set "
+            "ADVISOR_HOME to another folder."
+        )
+    if "ermission denied" in text or "ead-only" in text or "o space left" in text:
+        return _unusable(path, exc)
+    return StoreUnusable(
+        f"{path} is not a store of this program: move it away, or set ADVISOR_HOME to another folder."
+    )
+
+
+def _unusable(path: Path, exc: BaseException) -> StoreUnusable:
+    return StoreUnusable(
+        f"{path} cannot be written ({exc}): free some space or set ADVISOR_HOME to a folder that can be written."
+    )
+
+
+@contextmanager
+def _ignored(kind: type[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except kind:
+        return
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _key(kind: str) -> str:
+    """SQL for a hash over a row's content, the same for published, imported and measured rows."""
+    columns = ", ".join(f"coalesce({c}::VARCHAR, '')" for c in (*COLUMNS[kind], "evidence"))
+    return f"md5(concat_ws(chr(31), {columns}))"
+
+
+def _filled(path: Path, **more: str) -> str:
+    text = path.read_text(encoding="utf-8")
+    known = {"speed_key": _key("speed"), "accuracy_key": _key("accuracy")}
+    known |= {f"{kind}_columns": ", ".join(COLUMNS[kind]) for kind in ("speed", "accuracy")}
+    for name, value in (known | more).items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+@cache
+def _queries() -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)\n", _filled(SQL / "queries.sql"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@cache
+def _views(own: bool) -> str:
+    def added(kind: str) -> str:
+        columns = ", ".join(COLUMNS[kind])
+        return (
+            f"UNION ALL SELECT 'own:' || left(row_key, 12), {columns}, evidence FROM own.{kind}"
+            if own
+            else ""
+        )
+
+    unknown_devices = (
+        "UNION ALL SELECT DISTINCT device_id, device_id, 'own', '', NULL, 1, 'known from your own results only' "
+        "FROM own.speed WHERE device_id NOT IN (SELECT device_id FROM devices)"
+    )
+    return _filled(
+        SQL / "views.sql",
+        own_speed=added("speed"),
+        own_accuracy=added("accuracy"),
+        own_devices=unknown_devices if own else "",
+    )
