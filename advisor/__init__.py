@@ -1,0 +1,1 @@
+"""Which image-classification network should I use on my device, within my budget?"""
