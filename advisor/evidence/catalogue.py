@@ -1,0 +1,307 @@
+"""The catalogue of timm's pretrained weights: read from data/catalogue.csv, and built from timm itself."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+from advisor.errors import CatalogueFailed, DataError
+from advisor.evidence import families, licences, tags
+
+TIME_LIMIT_S = 1800.0  # the whole of timm 1.0.31 takes 5 minutes on one core
+REBUILD_HINT = "Run 'python -m advisor build-catalogue' to build it anew."
+_WORKER = (sys.executable, "-m", "advisor.evidence.workers.catalogue_worker")
+_ROOT = Path(__file__).resolve().parents[2]
+_LAST_WORDS = 300  # characters of the worker's last line on stderr that a message repeats
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One set of pretrained weights, as timm describes it.
+
+    Attributes:
+        weights: Architecture and tag, the name that `timm.create_model` takes.
+        params_m: Parameters in millions, with the weights' own classifier.
+        file_mb: Size of all parameters and buffers in fp32, in 10^6 bytes; a stored file may be smaller
+            (fp16) or larger (a training checkpoint).
+        img_size: Side of the images in training, px (the width where they are not square).
+        test_img_size: Side at which timm tests the weights; the same as `img_size` where timm names none.
+        crop_pct: Share of the image that the centre crop keeps at `img_size`.
+        num_classes: Outputs of the last layer: 0 without a classifier, and for CLIP's image towers the
+            width of the embedding.
+        pretraining: Data sets in order of training, to read; `pretrain_data` has their codes, joined by ">".
+        imagenet_1k_only: No image outside ImageNet-1k was used; None where unknown. A teacher may have
+            seen more: see `distilled`.
+        extra_data_rank: 0 ImageNet-1k alone, 1 a larger ImageNet, 2 web scale, 9 unknown.
+        licence: As timm gives it; `licence_spdx` is its SPDX id, "custom" or "unknown".
+        commercial: True only for licences known to allow commercial use.
+    """
+
+    weights: str
+    architecture: str
+    tag: str
+    family: str
+    params_m: float
+    file_mb: float
+    img_size: int
+    test_img_size: int
+    crop_pct: float
+    num_classes: int
+    pretraining: str
+    pretrain_data: str
+    imagenet_1k_only: bool | None
+    extra_data_rank: int
+    distilled: bool
+    recipe: str
+    licence: str
+    licence_spdx: str
+    commercial: bool | None
+    origin_url: str
+
+    def __post_init__(self) -> None:
+        if self.weights != ".".join(filter(None, (self.architecture, self.tag))):
+            raise ValueError(f"weights '{self.weights}' are not architecture and tag")
+        for name in ("params_m", "file_mb", "img_size", "test_img_size", "crop_pct"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} of '{self.weights}' is {getattr(self, name)}, not above 0")
+
+
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Weights))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build has written, and the weights that timm could not build, each with the reason."""
+
+    written: int
+    failed: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, str], ...]
+
+
+# -- reading and writing the file --------------------------------------------------------------------
+
+
+def load(path: Path) -> list[Weights]:
+    """All weights of a catalogue file, in its order, which is by name.
+
+    Raises:
+        DataError: The file is missing or broken; names the line.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise DataError(f"There is no catalogue at {path}. {REBUILD_HINT}") from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DataError(f"The catalogue {path} cannot be read ({exc}). {REBUILD_HINT}") from exc
+    if text and not text.endswith("\n"):
+        raise DataError(f"The catalogue {path} ends in the middle of a line. {REBUILD_HINT}")
+    return list(_parse(text, path))
+
+
+def _parse(text: str, path: Path) -> Iterator[Weights]:
+    rows = csv.reader(text.splitlines())
+    if (header := next(rows, [])) != list(COLUMNS):
+        missing = ", ".join(c for c in COLUMNS if c not in header) or "none, but their order differs"
+        raise DataError(f"The catalogue {path} lacks columns: {missing}. {REBUILD_HINT}")
+    previous = ""
+    for row in rows:
+        try:
+            cells = zip(fields(Weights), row, strict=True)
+            weights = Weights(**{f.name: _READERS[str(f.type)](cell) for f, cell in cells})
+        except (ValueError, KeyError) as exc:
+            message = f"Line {rows.line_num} of the catalogue {path} is broken: {exc}. {REBUILD_HINT}"
+            raise DataError(message) from exc
+        if weights.weights <= previous:
+            raise DataError(
+                f"Line {rows.line_num} of the catalogue {path} is out of order or stands twice: "
+                f"'{weights.weights}'. {REBUILD_HINT}"
+            )
+        previous = weights.weights
+        yield weights
+
+
+_TRUTH = {"true": True, "false": False}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": _TRUTH.__getitem__,
+    "bool | None": {**_TRUTH, "": None}.__getitem__,
+}
+
+
+def _save(catalogue: Sequence[Weights], out: Path) -> None:
+    """Write beside the file and move into place, so that a reader sees the old one or the new one."""
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([_cell(getattr(w, name)) for name in COLUMNS] for w in catalogue)
+        part.replace(out)
+    except OSError as exc:
+        raise CatalogueFailed(f"The catalogue could not be written to {out}: {exc.strerror or exc}.") from exc
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# -- building it from timm -----------------------------------------------------------------------------
+
+
+def build(
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    pattern: str = "",
+    time_limit_s: float = TIME_LIMIT_S,
+    command: Sequence[str] = _WORKER,
+) -> BuildReport:
+    """Ask timm for all its pretrained weights and write the catalogue, sorted by name.
+
+    Args:
+        out: The file to replace; it stays as it is unless the build succeeds.
+        progress: Called with weights done, weights in all, and the name just done.
+        pattern: Only weights whose names match this shell pattern.
+        time_limit_s: The worker is killed after this time.
+        command: What to run as the worker.
+
+    Raises:
+        CatalogueFailed: The worker died, was too slow, or answered what it should not.
+    """
+    catalogue: dict[str, Weights] = {}
+    failed: list[tuple[str, str]] = []
+    versions: dict[str, str] = {}
+    total = 0
+    # closed at once: a traceback would keep the generator, and with it the worker, alive
+    with contextlib.closing(_answers([*command, *filter(None, [pattern])], time_limit_s)) as answers:
+        for record in answers:
+            if "total" in record:
+                total = record["total"]
+            elif "versions" in record:
+                versions = record["versions"]
+            elif "failed" in record:
+                failed.append((record["failed"], record["reason"]))
+            else:
+                weights = _described(record)
+                catalogue[weights.weights] = weights
+                if progress:
+                    progress(len(catalogue) + len(failed), total, weights.weights)
+    done = len(catalogue) + len(failed)
+    if not versions or done != total:
+        raise _failure(f"The catalogue's worker answered for {done} of {total} weights")
+    if not catalogue:
+        why = f"{failed[0][0]}: {failed[0][1]}" if failed else f"nothing matches '{pattern}'"
+        raise _failure(f"No weights could be described ({why})")
+    _save([catalogue[name] for name in sorted(catalogue)], out)
+    return BuildReport(len(catalogue), tuple(sorted(failed)), tuple(sorted(versions.items())))
+
+
+def _failure(what: str) -> CatalogueFailed:
+    return CatalogueFailed(f"{what}; the old catalogue stays.")
+
+
+def _described(record: dict[str, Any]) -> Weights:
+    """The catalogue's row of what timm says about weights."""
+    try:
+        tag = record["tag"] or ""
+        facts = tags.read_tag(record["architecture"], tag)
+        spdx, commercial = licences.normalise(record["licence"])
+        hub = f"https://huggingface.co/{record['hf_hub_id']}" if record["hf_hub_id"] else ""
+        return Weights(
+            weights=record["weights"],
+            architecture=record["architecture"],
+            tag=tag,
+            family=families.family_of(record["architecture"]),
+            params_m=record["params"] / 1e6,
+            file_mb=record["file_bytes"] / 1e6,
+            img_size=record["img_size"],
+            test_img_size=record["test_img_size"] or record["img_size"],
+            crop_pct=record["crop_pct"],
+            num_classes=record["num_classes"],
+            pretraining=facts.pretraining,
+            pretrain_data=">".join(facts.data),
+            imagenet_1k_only=facts.imagenet_1k_only,
+            extra_data_rank=facts.extra_data_rank,
+            distilled=facts.distilled,
+            recipe=facts.recipe,
+            licence=record["licence"] or "",
+            licence_spdx=spdx,
+            commercial=commercial,
+            origin_url=record["origin_url"] or hub or record["url"] or "",
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise _failure(f"The catalogue's worker sent a record that cannot be used ({exc!r})") from exc
+
+
+def _answers(command: Sequence[str], time_limit_s: float) -> Generator[dict[str, Any], None, None]:
+    """Run the worker and yield its lines; it is killed, with all it started, on every way out."""
+    late = threading.Event()
+
+    def stop_late() -> None:
+        late.set()
+        _kill(worker)
+
+    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
+        try:
+            worker = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, cwd=_ROOT,
+                encoding="utf-8", errors="replace", start_new_session=True,
+            )  # fmt: skip
+        except OSError as exc:
+            raise _failure(f"The catalogue's worker could not be started: {exc.strerror or exc}") from exc
+        stack.enter_context(worker)
+        stack.callback(_kill, worker)
+        timer = threading.Timer(time_limit_s, stop_late)
+        timer.daemon = True
+        timer.start()
+        stack.callback(timer.cancel)
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            yield _record(line)
+        code = worker.wait()
+        if late.is_set():
+            raise _failure(f"The catalogue's worker was stopped after {time_limit_s:g} s")
+        if code != 0:
+            raise _failure(f"The catalogue's worker ended with code {code} ({_last_line(log)})")
+
+
+def _record(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise _failure(f"The catalogue's worker printed what is no record: '{line.strip()[:80]}'")
+    return record
+
+
+def _kill(worker: subprocess.Popen[str]) -> None:
+    """Kill the worker's process group: it may outlive the worker itself and hold its stdout open."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode("utf-8", errors="replace").strip().splitlines()
+    return lines[-1][-_LAST_WORDS:] if lines else "it gave no reason"
