@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+import pandas as pd
+
 from advisor.errors import BadQuestion, UnknownName
 from advisor.metrics import ACCURACIES
 
@@ -105,6 +107,26 @@ def option_name(field: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A device with what is known about it.
+
+    Attributes:
+        n_models: How many timm architectures have a speed there.
+        accelerators: 8 for an '8x-...' entry, which is for training cost only.
+    """
+
+    device_id: str
+    name: str
+    kind: str
+    vendor: str
+    n_models: int
+    n_rows: int
+    accelerators: int
+    notes: str
+    memory_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """Weights at an image size, with the run that gives its speed on the device asked for.
 
@@ -163,7 +185,7 @@ _TEXT = {
 
 
 def _clean(value: Any, name: str) -> Any:
-    missing = value is None or value != value or str(value) == "<NA>"
+    missing = value is None or value is pd.NA or value != value
     if name in _TEXT:
         return "" if missing else str(value)
     if missing:
@@ -217,7 +239,7 @@ class Beyond:
     """The best of all timm families under the same limits, and what the family choice costs against it."""
 
     best: Candidate
-    cost_points: float
+    cost_points: float | None
     text: str
 
 

@@ -1,0 +1,79 @@
+"""Why given weights are, or are not, the answer to a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from advisor.advice import limits
+from advisor.advice.recommend import losses
+from advisor.advice.setups import Axis
+from advisor.metrics import METRICS
+from advisor.records import Candidate, Question, Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How weights at one image size stand to an answer.
+
+    Attributes:
+        broken: The limits they break, each in words with the amount.
+        dominated_by: A feasible candidate that is at least as accurate and as fast, and better in one.
+        text: The verdict in one or two sentences.
+    """
+
+    candidate: Candidate
+    broken: tuple[limits.Broken, ...]
+    dominated_by: Candidate | None
+    text: str
+
+
+def explain(
+    frame: pd.DataFrame, question: Question, answer: Recommendation, name: str
+) -> tuple[Explanation, ...]:
+    """One explanation for each candidate of that weights or architecture name, by weights and image size."""
+    named = frame[(frame["weights"] == name) | (frame["architecture"] == name)]
+    ordered = named.sort_values(["weights", "img_size"])
+    feasible = frame[~limits.broken(frame, question).any(axis=1)]
+    return tuple(
+        _one(Candidate.from_row(row), feasible, question, answer) for row in ordered.to_dict("records")
+    )
+
+
+def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Recommendation) -> Explanation:
+    broken = limits.how_far(one, question)
+    if broken:
+        text = f"{one.weights} at {one.img_size} px is out: {'; '.join(b.text for b in broken)}."
+        return Explanation(one, broken, None, text)
+    pick = answer.pick
+    if pick is not None and (one.weights, one.img_size) == (pick.weights, pick.img_size):
+        return Explanation(one, (), None, f"{one.weights} at {one.img_size} px is the pick.")
+    better = _dominating(one, feasible, answer.axis)
+    metric, speed = METRICS[question.accuracy], METRICS[answer.axis]
+    if better is not None:
+        text = (
+            f"{one.weights} at {one.img_size} px fits the limits but {better.weights} at {better.img_size} px "
+            f"is at least as good in both: {metric.show(better.accuracy)} against {metric.show(one.accuracy)}, "
+            f"{speed.show(getattr(better, answer.axis))} against {speed.show(getattr(one, answer.axis))}."
+        )
+    else:
+        behind = (pick.accuracy or 0.0) - (one.accuracy or 0.0) if pick else 0.0
+        text = (
+            f"{one.weights} at {one.img_size} px is on the front but {behind:.2f} points behind the pick."
+            if behind > 0
+            else f"{one.weights} at {one.img_size} px is tied with the pick, which the rules for ties prefer."
+        )
+    return Explanation(one, (), better, text)
+
+
+def _dominating(one: Candidate, feasible: pd.DataFrame, axis: Axis) -> Candidate | None:
+    """The most accurate feasible candidate that dominates `one`, ties by name."""
+    points = losses(feasible, axis)
+    speed = getattr(one, axis)
+    here = (-(one.accuracy or 0.0), speed if axis == "latency_ms" else -speed)
+    wins = (points <= here).all(axis=1) & (points < here).any(axis=1)
+    if not wins.any():
+        return None
+    best = feasible[wins].sort_values(["accuracy", "weights"], ascending=[False, True]).iloc[0]
+    return Candidate.from_row(best.to_dict())

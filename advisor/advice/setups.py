@@ -1,0 +1,165 @@
+"""Which published run speaks for each architecture: the best of the device's setups, one per model, never pooled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from advisor.errors import BadQuestion
+from advisor.metrics import METRICS
+from advisor.records import Question
+
+Axis = Literal["latency_ms", "throughput_per_s"]
+
+# Runs of quantised networks: the accuracy that is published for weights is that of the float network.
+QUANTISED = ("int8", "w8a8", "w8a16", "w8a16_mixed_int16", "w8a8_mixed_int16", "w4a16", "w4a8", "int4")
+
+_SETUP = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The runs that answer a question.
+
+    Attributes:
+        runs: One run an architecture and image size: the fastest on `axis` among those asked for.
+        axis: The speed that is judged.
+        sentence: Which setup, or how many, the runs are of.
+        quantised: Whether the runs are of quantised networks.
+        left_quantised: How many quantised runs were set aside because float ones exist.
+        missing: Why there is no run at all, in one sentence; None when there are runs.
+    """
+
+    runs: pd.DataFrame
+    axis: Axis
+    sentence: str
+    quantised: bool = False
+    left_quantised: int = 0
+    missing: str | None = None
+
+
+def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Chosen:
+    """Narrow a device's runs to the setup asked for and keep the fastest per architecture and image size.
+
+    A latency question is answered only from published latencies at the batch size asked for (1 if none is),
+    a throughput question only from published throughputs: neither is computed from the other.
+
+    Args:
+        runs: All runs of the device and task, as the query `runs` gives them.
+
+    Raises:
+        BadQuestion: The device has no run of that runtime, precision or layout.
+    """
+    wanted = _narrowed(runs, question, device_name)
+    axis = question.axis or _natural_axis(runs[wanted], question)
+    batch = question.batch_size or (1 if axis == "latency_ms" else None)
+    speed = runs[axis].to_numpy(float)
+    judged = wanted & ~np.isnan(speed)
+    if batch is not None:
+        judged &= runs["batch_size"].to_numpy(float) == batch
+    if not judged.any():
+        return Chosen(
+            runs[judged], axis, "", missing=_missing(runs[wanted], axis, batch, device_name, question)
+        )
+    is_quantised = runs["precision"].isin(QUANTISED).to_numpy(bool)
+    left = 0
+    if question.precision is None and not is_quantised[judged].all():
+        left = int((judged & is_quantised).sum())
+        judged &= ~is_quantised
+    best = runs.iloc[_fastest(runs, np.flatnonzero(judged), speed if axis == "latency_ms" else -speed)]
+    return Chosen(best, axis, _sentence(best, device_name), bool(is_quantised[judged].any()), left)
+
+
+def _fastest(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Of `rows`, the one of lowest loss for each architecture and image size.
+
+    Runs that are equally fast are told apart by a hash of their row id, so that row order does not matter.
+    """
+    tie_break = pd.util.hash_array(runs["row_id"].to_numpy(object)[rows])
+    ordered = rows[np.lexsort((tie_break, loss[rows]))]
+    keys = pd.DataFrame({c: runs[c].to_numpy()[ordered] for c in ("architecture", "img_size")})
+    return np.asarray(ordered[~keys.duplicated().to_numpy(bool)])
+
+
+def _narrowed(runs: pd.DataFrame, question: Question, device_name: str) -> np.ndarray:
+    mask = np.ones(len(runs), dtype=bool)
+    for column in ("runtime", "precision", "layout"):
+        name = getattr(question, column)
+        if name is None or runs.empty:
+            continue
+        present = sorted(v for v in runs[column][mask].unique() if v)
+        match = [name] if name in present else [v for v in present if v.startswith(f"{name}-")]
+        if not match:
+            published = ", ".join(present) or f"none that says its {column}"
+            raise BadQuestion(
+                f"{device_name} has no {question.task} results with {column} '{name}'; published there: {published}."
+            )
+        mask &= runs[column].isin(match).to_numpy(bool)
+    return mask
+
+
+def _natural_axis(runs: pd.DataFrame, question: Question) -> Axis:
+    """Batch-1 latency where the device has it, otherwise throughput."""
+    batch = question.batch_size or 1
+    has_latency = bool(((runs["batch_size"] == batch) & runs["latency_ms"].notna()).any())
+    at_any_batch = bool(runs["throughput_per_s"].notna().any())
+    return "latency_ms" if has_latency or not at_any_batch else "throughput_per_s"
+
+
+def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str, question: Question) -> str:
+    if runs.empty:
+        return (
+            f"Nothing usable is published for {device_name} ({question.task}): no timm architecture at a "
+            "stated image size."
+        )
+    at = f"batch-{batch} " if batch is not None else ""
+    other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
+    asked = f"No {at}{METRICS[axis].label.lower()} is published for {device_name}".replace(
+        " of one batch", ""
+    )
+    offers = []
+    for metric in (axis, other):
+        given = runs[runs[metric].notna() & runs["batch_size"].notna()]
+        if len(given):
+            sizes = ", ".join(f"{int(b)}" for b in sorted(given["batch_size"].value_counts().index[:4]))
+            word = METRICS[metric].label.lower().replace(" of one batch", "")
+            offers.append(f"{word} at batch {sizes} ({len(given):,} results)")
+    unstated = int(runs["batch_size"].isna().sum())
+    if not offers and unstated:
+        offers.append(f"{unstated:,} results whose batch size is not stated")
+    offer = f"; published there: {' and '.join(offers)}" if offers else ""
+    return f"{asked}{offer}. One is never computed from the other."
+
+
+def _sentence(best: pd.DataFrame, device_name: str) -> str:
+    known = best[list(_SETUP)].astype(object).where(best[list(_SETUP)].notna(), None)
+    counts = Counter(zip(*(known[c] for c in _SETUP), strict=True))
+    first, most = min(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    setup = describe_setup(dict(zip(_SETUP, first, strict=True)))
+    if len(counts) == 1:
+        return f"{device_name}, {setup}."
+    return (
+        f"{device_name}, the best published setup chosen per model: {len(counts)} setups over {len(best):,} "
+        f"models and sizes, most often {setup} ({most:,})."
+    )
+
+
+def describe_setup(setup: dict[str, object]) -> str:
+    """A setup in words: runtime, precision, layout, batch size, software, threads and unit, as far as stated."""
+    batch = setup.get("batch_size")
+    parts = [
+        setup.get("runtime"),
+        setup.get("precision") or "precision not stated",
+        setup.get("layout"),
+        f"batch {int(float(str(batch)))}"
+        if batch is not None and batch == batch
+        else "batch size not stated",
+        setup.get("software"),
+        f"{setup['threads']} threads" if setup.get("threads") else "",
+        f"on the {setup['unit']}" if setup.get("unit") else "",
+    ]
+    return ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,222 @@
+"""The command line: parse, call a workflow, print a table or JSON. One sentence and exit code 1 on bad input."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from advisor import answer_json, tables, workflows
+from advisor.errors import AdvisorError
+from advisor.metrics import ACCURACIES
+from advisor.records import FOUR_FAMILIES, Question
+
+F = TypeVar("F", bound=Callable[..., Any])
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
+
+
+class _OneSentence(click.Group):
+    """Turns our own errors into one line and exit code 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as exc:
+            raise click.ClickException(exc.format_message()) from exc
+        except AdvisorError as exc:
+            raise click.ClickException(str(exc)) from exc
+
+
+@click.group(
+    cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+def main() -> None:
+    """Which image-classification network should I use on my device, within my budget?"""
+
+
+def _question(command: F) -> F:
+    """The options that make a question, handed to the command as one `question`."""
+
+    @functools.wraps(command)
+    def with_question(**given: Any) -> Any:
+        fields = {name: given.pop(name) for name in _QUESTION_FIELDS}
+        fields["families"] = tuple(f for f in (part.strip() for part in fields["families"].split(",")) if f)
+        return command(question=Question(**fields), **given)
+
+    for option in reversed(_OPTIONS):
+        with_question = option(with_question)
+    return with_question  # type: ignore[return-value]
+
+
+_OPTIONS = (
+    click.option("--device", "device_id", required=True, help="Device id; see 'devices'."),
+    click.option(
+        "--runtime", help="Only this runtime, e.g. pytorch-eager, pytorch-compile, onnxruntime, ncnn."
+    ),
+    click.option("--precision", help="Only this precision, e.g. fp32, amp-fp16, int8."),
+    click.option("--layout", help="Only this memory layout: nchw or nhwc."),
+    click.option("--batch-size", type=int, help="Only this batch size (latency limits: 1 unless given)."),
+    click.option("--max-latency-ms", type=float, help="One forward pass of one batch, at most."),
+    click.option("--min-throughput", type=float, help="Images per second, at least."),
+    click.option("--max-params-m", type=float, help="Parameters in millions, at most."),
+    click.option("--max-memory-mb", type=float, help="Peak memory, at most; unknown memory does not pass."),
+    click.option("--max-file-mb", type=float, help="Weights file, at most."),
+    click.option("--min-accuracy", type=float, help="Percent of the accuracy that decides, at least."),
+    click.option("--accuracy", default="top1", show_default=True, help=f"Decides: {', '.join(ACCURACIES)}."),
+    click.option("--max-img-size", type=int, help="Image size in px, at most."),
+    click.option("--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True),
+    click.option(
+        "--pretraining", type=click.Choice(["any", "imagenet-1k"]), default="any", show_default=True
+    ),
+    click.option(
+        "--families", default=",".join(FOUR_FAMILIES), show_default=True, help="Comma-separated, or 'all'."
+    ),
+    click.option("--task", type=click.Choice(["infer", "train"]), default="infer", show_default=True),
+)
+_QUESTION_FIELDS = (
+    "device_id", "runtime", "precision", "layout", "batch_size", "max_latency_ms", "min_throughput", "max_params_m",
+    "max_memory_mb", "max_file_mb", "min_accuracy", "accuracy", "max_img_size", "licence", "pretraining", "families",
+    "task",
+)  # fmt: skip
+
+
+@main.command()
+@_question
+@as_json
+def recommend(question: Question, json_: bool) -> None:
+    """The network to use on a device within the limits, why, and what would change it."""
+    with _store() as store:
+        answer = workflows.recommend(store, question)
+    _show(answer_json.recommendation(answer), json_, lambda: tables.recommendation(answer))
+
+
+@main.command()
+@click.option("--search", default="", help="Part of an id or a name.")
+@click.option("--all", "everything", is_flag=True, help="Also devices that no advice can be given for.")
+@as_json
+def devices(search: str, everything: bool, json_: bool) -> None:
+    """The devices there is evidence for, with their setups."""
+    with _store() as store:
+        known = workflows.devices(store) if everything else workflows.advisable(store)
+        found = [d for d in known if search.lower() in f"{d.device_id} {d.name}".lower()]
+        described = [answer_json.device(d, workflows.setups(store, d.device_id)) for d in found]
+    _show(described, json_, lambda: tables.devices(found))
+
+
+@main.command()
+@click.option("--search", default="", help="Part of a name.")
+@click.option("--family", help="Only this family.")
+@click.option("--licence", type=click.Choice(["any", "commercial"]), default="any")
+@click.option("--device", "device_id", help="Only models with a speed on this device.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Rows of the table.")
+@as_json
+def models(
+    search: str, family: str | None, licence: str, device_id: str | None, limit: int, json_: bool
+) -> None:
+    """timm's pretrained weights: family, size, licence, pretraining, recipe."""
+    with _store() as store:
+        found = workflows.models(store, search=search, family=family, licence=licence, device_id=device_id)
+    _show(answer_json.rows(found), json_, lambda: tables.models(found, limit))
+
+
+@main.command()
+@click.option("--device", "device_id", help="Only this device (all devices if not given).")
+@as_json
+def claims(device_id: str | None, json_: bool) -> None:
+    """The field's well-known claims, checked against the evidence device by device."""
+    with _store() as store:
+        if device_id:
+            results = list(workflows.claims_on(store, workflows.device(store, device_id).device_id))
+        else:
+            results = workflows.all_claims(store)
+    _show([answer_json.claim(r) for r in results], json_, lambda: tables.claims(results))
+
+
+@main.command()
+@click.argument("model")
+@_question
+@as_json
+def explain(model: str, question: Question, json_: bool) -> None:
+    """Why MODEL (weights or architecture) is, or is not, the answer."""
+    with _store() as store:
+        found = workflows.explain(store, question, model)
+    _show([answer_json.explanation(e) for e in found], json_, lambda: tables.explanations(found))
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+def import_(file: Path, json_: bool) -> None:
+    """Add the results of a Parquet or CSV FILE to your own store; rejected rows are listed with the reason."""
+    with _store() as store:
+        report = workflows.import_results(store, file)
+    _show(answer_json.record(report), json_, lambda: tables.import_report(report))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--kind", type=click.Choice(["speed", "accuracy"]), default="speed", show_default=True)
+@click.option("--device", "device_id", help="Only this device's rows.")
+@as_json
+def export(file: Path, kind: str, device_id: str | None, json_: bool) -> None:
+    """Write results to a Parquet or CSV FILE, with source, conditions and kind of evidence."""
+    with _store() as store:
+        report = workflows.export_results(store, file, kind=kind, device_id=device_id)
+    _show(answer_json.record(report), json_, lambda: tables.export_report(report))
+
+
+@main.command()
+@click.option("--url", help="Base URL of a mirror of timm's results folder.")
+@as_json
+def refresh(url: str | None, json_: bool) -> None:
+    """Fetch newer timm result tables, check every row, and swap them in in one step."""
+    with _store() as store, _bar("Fetching") as advance:
+        report = workflows.refresh(store, url=url, progress=advance)
+    _show(answer_json.record(report), json_, lambda: tables.refresh_report(report))
+
+
+@main.command("build-catalogue")
+@as_json
+def build_catalogue(json_: bool) -> None:
+    """Rebuild data/catalogue.csv from the installed timm (a few minutes)."""
+    with _bar("timm's models") as advance:
+        report = workflows.build_catalogue(lambda done, total, name: advance(done / max(total, 1), name))
+    _show(answer_json.record(report), json_, lambda: tables.build_report(report))
+
+
+def _show(data: Any, json_: bool, table: Callable[[], tables.Printable]) -> None:
+    if json_:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    console = Console(width=None if Console().is_terminal else 140, highlight=False)
+    for part in table():
+        console.print(part)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on standard error, so that standard output stays clean."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=1.0)
+
+        def advance(share: float, now: str) -> None:
+            progress.update(task, completed=share, description=now)
+
+        yield advance
+
+
+@contextmanager
+def _store() -> Iterator[workflows.Store]:
+    """The store, built first if data/ changed, with a progress bar while that takes."""
+    store = workflows.open_store()
+    with _bar("Building the store") as advance:
+        store.ensure(advance)
+    yield store

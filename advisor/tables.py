@@ -1,0 +1,174 @@
+"""Answers as rich tables and sentences for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import pandas as pd
+from rich.table import Table
+
+from advisor.advice.explain import Explanation
+from advisor.advice.setups import describe_setup
+from advisor.evidence.catalogue import BuildReport
+from advisor.evidence.exchange import ExportReport, ImportReport
+from advisor.evidence.refresh import RefreshReport
+from advisor.metrics import METRICS
+from advisor.records import Candidate, ClaimResult, Device, Recommendation
+
+Printable = Table | str
+_SHOWN_TIES = 8
+_SHOWN_REJECTS = 20
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column.endswith((")", "px", "#")) else "left", overflow="fold"
+        )
+    return table
+
+
+def _cells(label: str, one: Candidate | None) -> tuple[str, ...]:
+    if one is None:
+        return (label, "none fits", "", "", "", "", "", "", "")
+    show = METRICS
+    return (
+        label,
+        one.weights,
+        f"{one.img_size}",
+        f"{one.accuracy:.2f} ±{one.accuracy_error:.2f}" if one.accuracy is not None else "–",
+        show["latency_ms"].show(one.latency_ms),
+        show["throughput_per_s"].show(one.throughput_per_s),
+        show["params_m"].show(one.params_m),
+        one.licence or "unknown",
+        f"{one.evidence}: {one.source_id}, {_setup(one)}",
+    )
+
+
+def _setup(one: Candidate) -> str:
+    fields = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
+    return describe_setup({name: getattr(one, name) for name in fields})
+
+
+def recommendation(answer: Recommendation) -> Iterator[Printable]:
+    """The answer: the pick in a sentence, the alternatives in a table, the reasons, and what would change it."""
+    yield answer.setup
+    if answer.pick is None:
+        yield f"[bold]No answer.[/] {answer.nearest_miss.text if answer.nearest_miss else ''}"
+    else:
+        speed = METRICS[answer.axis].show(getattr(answer.pick, answer.axis))
+        accuracy = METRICS[answer.pick.accuracy_name]
+        yield (
+            f"[bold]Use {answer.pick.weights}[/] at {answer.pick.img_size} px: {accuracy.show(answer.pick.accuracy)} "
+            f"{accuracy.label}, {speed}."
+        )
+    if answer.considered:
+        yield _alternatives(answer)
+    for reason in answer.reasons:
+        verdict = f" [bold]{reason.verdict}[/]" if reason.verdict else ""
+        yield f"• {reason.text}{verdict} [dim]({reason.source})[/]"
+    for change in answer.what_if:
+        yield f"→ {change.text}"
+    if answer.rejected:
+        rejected = ", ".join(f"{limit} {count:,}" for limit, count in answer.rejected.items())
+        yield f"[dim]{answer.feasible:,} of {answer.considered:,} candidates fit; rejected by {rejected}.[/]"
+
+
+def _alternatives(answer: Recommendation) -> Table:
+    accuracy = METRICS[answer.question.accuracy].label
+    table = _table(
+        "",
+        "",
+        "weights",
+        "px",
+        f"{accuracy} (%)",
+        "latency (ms)",
+        "throughput (/s)",
+        "params (M)",
+        "licence",
+        "evidence",
+    )
+    if answer.pick:
+        table.add_row(*_cells("pick", answer.pick), style="bold")
+    table.add_row(*_cells("runner-up", answer.runner_up))
+    for name, best in answer.by_family.items():
+        table.add_row(*_cells(name, best))
+    if answer.beyond_families:
+        table.add_row(*_cells("any family", answer.beyond_families.best))
+    for tie in answer.ties[:_SHOWN_TIES]:
+        table.add_row(*_cells("tie", tie))
+    if len(answer.ties) > _SHOWN_TIES:
+        table.add_row("", f"and {len(answer.ties) - _SHOWN_TIES} more ties (all in --json)")
+    return table
+
+
+def devices(found: Sequence[Device]) -> Iterator[Printable]:
+    """Devices by kind, most models first."""
+    table = _table("", "kind", "device", "name", "models #", "results #")
+    for one in sorted(found, key=lambda d: (d.kind, -d.n_models, d.device_id)):
+        table.add_row(one.kind, one.device_id, one.name, f"{one.n_models:,}", f"{one.n_rows:,}")
+    yield table
+
+
+def models(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
+    """Weights with what the catalogue knows, by name."""
+    table = _table("", "weights", "family", "params (M)", "MACs (G)", "px", "pretraining", "licence")
+    for row in found.head(limit).to_dict("records"):
+        numbers = (
+            METRICS["params_m"].show(row["params_m"]),
+            METRICS["gmacs"].show(row["gmacs"]),
+            str(row["img_size"]),
+        )
+        table.add_row(
+            row["weights"], row["family"], *numbers, row["pretraining"], row["licence"] or "unknown"
+        )
+    yield table
+    if len(found) > limit:
+        yield f"{limit} of {len(found):,} shown; --limit shows more, --json all."
+
+
+def claims(results: Sequence[ClaimResult]) -> Iterator[Printable]:
+    """Verdicts by claim; devices without enough evidence are only counted."""
+    for _, group in groupby(sorted(results, key=lambda r: r.claim_id), key=lambda r: r.claim_id):
+        found = list(group)
+        shown = [r for r in found if r.verdict != "not enough evidence" or len(found) == 1]
+        table = _table(f"{found[0].title} ({found[0].source})", "device", "verdict", "figures")
+        for one in shown:
+            table.add_row(one.device_id, one.verdict, one.figures)
+        if len(shown) < len(found):
+            table.add_row("", "not enough evidence", f"on {len(found) - len(shown)} other devices")
+        yield table
+
+
+def explanations(found: Sequence[Explanation]) -> Iterator[Printable]:
+    """One sentence a candidate."""
+    for one in found:
+        yield f"• {one.text}"
+
+
+def import_report(report: ImportReport) -> Iterator[Printable]:
+    """What came in, what was known already, and the rejected rows with their reasons."""
+    yield f"{report.n_rows:,} rows: {report.n_new:,} new, {report.n_known:,} known, {len(report.rejects):,} rejected."
+    for reject in report.rejects[:_SHOWN_REJECTS]:
+        yield f"  line {reject.line}: {reject.reason}"
+    if len(report.rejects) > _SHOWN_REJECTS:
+        yield f"  and {len(report.rejects) - _SHOWN_REJECTS:,} more (all in --json)"
+
+
+def export_report(report: ExportReport) -> Iterator[Printable]:
+    """Where the rows went."""
+    yield f"{report.n_rows:,} rows written to {report.path}."
+
+
+def refresh_report(report: RefreshReport) -> Iterator[Printable]:
+    """What is new, changed and gone, with examples."""
+    yield from report.lines()
+
+
+def build_report(report: BuildReport) -> Iterator[Printable]:
+    """How many weights the catalogue has now, and what could not be built."""
+    yield from report.lines()

@@ -1,0 +1,236 @@
+"""The verbs that pages and command line share. Each opens the store, decides with pure code, and returns values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from advisor.advice import claims, rules
+from advisor.advice.explain import Explanation
+from advisor.advice.explain import explain as explained
+from advisor.advice.recommend import candidates
+from advisor.advice.recommend import recommend as answer
+from advisor.advice.setups import choose_runs
+from advisor.errors import BadQuestion, UnknownName
+from advisor.evidence import catalogue, exchange
+from advisor.evidence import refresh as refreshing
+from advisor.evidence.published import Progress
+from advisor.evidence.refresh import RefreshReport
+from advisor.evidence.store import Store
+from advisor.records import Candidate, ClaimResult, Device, Question, Reason, Recommendation
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "data"
+
+
+def home() -> Path:
+    """The folder of the user's own store: ADVISOR_HOME, or data/local in the checkout."""
+    return Path(os.environ.get("ADVISOR_HOME") or DATA / "local").expanduser()
+
+
+def open_store() -> Store:
+    """The user's store; nothing is opened until something is asked of it."""
+    return Store(home(), DATA)
+
+
+def devices(store: Store) -> list[Device]:
+    """Every device, most models first."""
+    frame = store.frame("devices")
+    return [
+        Device(
+            device_id=str(row["device_id"]), name=str(row["name"]), kind=str(row["kind"]),
+            vendor=str(row["vendor"] or ""), n_models=int(row["n_models"]), n_rows=int(row["n_rows"]),
+            accelerators=int(row["accelerators"]), notes=str(row["notes"] or ""),
+            memory_gb=None if pd.isna(row["memory_gb"]) else float(row["memory_gb"]),
+        )
+        for row in frame.to_dict("records")
+    ]  # fmt: skip
+
+
+def advisable(store: Store) -> list[Device]:
+    """Devices that advice can be given for: one accelerator and at least one timm architecture."""
+    return [d for d in devices(store) if d.accelerators == 1 and d.n_models > 0]
+
+
+def device(store: Store, name: str) -> Device:
+    """The device of that id; an unambiguous ending of an id ('galaxy-s24') will do.
+
+    Raises:
+        UnknownName: No such device, with close names.
+        BadQuestion: A multi-accelerator entry, which is for training cost only.
+    """
+    known = devices(store)
+    wanted = name.strip().lower()
+    found = [d for d in known if d.device_id == wanted] or [
+        d for d in known if d.device_id.endswith(f"-{wanted}") or d.name.lower() == wanted
+    ]
+    if len(found) != 1:
+        hint = "List them with 'python -m advisor devices'."
+        raise UnknownName("device", name, (d.device_id for d in known), hint=hint)
+    if found[0].accelerators > 1:
+        single = found[0].device_id.partition("x-")[2]
+        raise BadQuestion(
+            f"'{found[0].device_id}' sums over {found[0].accelerators} accelerators and is for training cost only; "
+            f"ask for a single device such as '{single}'."
+        )
+    return found[0]
+
+
+def setups(store: Store, device_id: str | None = None) -> pd.DataFrame:
+    """Setups of one device or of all, most models first, with how many models each has."""
+    frame = store.frame("setups")
+    return frame if device_id is None else frame[frame["device_id"] == device_id]
+
+
+def resolve(store: Store, question: Question) -> Question:
+    """The question with its device and families in the store's own spelling.
+
+    Raises:
+        UnknownName: A device or family that is not known.
+    """
+    known = device(store, question.device_id)
+    return replace(question, device_id=known.device_id, families=_families(store, question.families))
+
+
+def recommend(store: Store, question: Question) -> Recommendation:
+    """Answer a question; `question.device_id` may be any name that `device` understands.
+
+    Raises:
+        UnknownName: Device or family that is not known.
+        BadQuestion: A setup that the device has no results for.
+    """
+    asked = resolve(store, question)
+    known = device(store, asked.device_id)
+
+    def speak(pick: Candidate | None) -> tuple[Reason, ...]:
+        return rules.speak(asked, known.kind, claims_on(store, known.device_id), pick)
+
+    runs = store.frame("runs", device_id=known.device_id, task=asked.task)
+    return answer(store.frame("scored"), runs, asked, known.name, speak=speak)
+
+
+def families(store: Store) -> list[str]:
+    """All families of candidates, by name."""
+    return sorted(store.frame("scored")["family"].unique())
+
+
+def _families(store: Store, names: Sequence[str]) -> tuple[str, ...]:
+    if "all" in names:
+        return ("all",)
+    known = {f.lower(): f for f in families(store)}
+    for name in names:
+        if name.strip().lower() not in known:
+            raise UnknownName("family", name, known.values(), hint="'all' takes every family.")
+    return tuple(dict.fromkeys(known[name.strip().lower()] for name in names))
+
+
+def claims_on(store: Store, device_id: str) -> tuple[ClaimResult, ...]:
+    """Every claim checked on one device, in the order of the registry."""
+    return _claims_on(store, store.version(), device_id)
+
+
+@lru_cache(maxsize=512)
+def _claims_on(store: Store, version: str, device_id: str) -> tuple[ClaimResult, ...]:
+    return claims.check(
+        device(store, device_id),
+        store.frame("scored"),
+        store.frame("runs", device_id=device_id, task="infer"),
+        store.frame("runs", device_id=device_id, task="train"),
+        _extra(store, version),
+    )
+
+
+def all_claims(store: Store) -> list[ClaimResult]:
+    """Every claim on every device that advice can be given for: the matrix of the Evidence page."""
+    return [result for known in advisable(store) for result in claims_on(store, known.device_id)]
+
+
+def explain(store: Store, question: Question, name: str) -> tuple[Explanation, ...]:
+    """Why those weights (or every weights of that architecture) are, or are not, the answer.
+
+    Raises:
+        UnknownName: Nothing of that name in timm's catalogue.
+        BadQuestion: They have no accuracy and speed at one image size on that device.
+    """
+    resolved = resolve(store, question)
+    weights = known_weights(store, name)
+    known = device(store, resolved.device_id)
+    runs = store.frame("runs", device_id=known.device_id, task=resolved.task)
+    chosen = choose_runs(runs, resolved, known.name)
+    if chosen.missing is not None:
+        raise BadQuestion(chosen.missing)
+    frame = candidates(store.frame("scored"), chosen, resolved)
+    found = explained(frame, resolved, recommend(store, resolved), weights)
+    if not found:
+        raise BadQuestion(
+            f"{weights} has no accuracy and speed at one image size on {known.name} in the setup asked for; "
+            "drop --runtime, --precision, --layout or --batch-size, or ask for another device."
+        )
+    return found
+
+
+def known_weights(store: Store, name: str) -> str:
+    """A name of timm's catalogue, weights or architecture; only these can be named.
+
+    Raises:
+        UnknownName: With the closest names of the catalogue.
+    """
+    listed = store.frame("catalogue")
+    wanted = name.strip()
+    names = {*listed["weights"], *listed["architecture"]}
+    if wanted not in names:
+        raise UnknownName("model", name, names, hint="Search with 'python -m advisor models --search TEXT'.")
+    return wanted
+
+
+def models(
+    store: Store,
+    *,
+    search: str = "",
+    family: str | None = None,
+    licence: str = "any",
+    device_id: str | None = None,
+) -> pd.DataFrame:
+    """timm's weights with what the catalogue knows, by name; `device_id` keeps those with a speed there."""
+    frame = store.frame("catalogue")
+    if search:
+        frame = frame[frame["weights"].str.contains(search.strip(), case=False, regex=False)]
+    if family is not None:
+        (wanted,) = _families(store, [family])
+        frame = frame[frame["family"] == wanted] if wanted != "all" else frame
+    if licence == "commercial":
+        frame = frame[frame["commercial"].fillna(False).astype(bool)]
+    if device_id is not None:
+        rows = store.query("speed_rows", device_ids=[device(store, device_id).device_id])
+        frame = frame[frame["architecture"].isin(set(rows["architecture"]))]
+    return frame
+
+
+def import_results(store: Store, path: Path) -> exchange.ImportReport:
+    """Add the valid rows of a results file to the user's own store."""
+    return exchange.import_results(store, path)
+
+
+def export_results(
+    store: Store, path: Path, *, kind: str = "speed", device_id: str | None = None
+) -> exchange.ExportReport:
+    """Write results to a Parquet or CSV file, those of one device or all."""
+    device_ids = (device(store, device_id).device_id,) if device_id else ()
+    return exchange.export_results(store, path, kind=kind, device_ids=device_ids)
+
+
+def refresh(
+    store: Store, *, url: str | None = None, progress: Progress = lambda _share, _what: None
+) -> RefreshReport:
+    """Fetch newer timm tables, validate them, and put them in place in one step."""
+    return refreshing.refresh(store, url=url or refreshing.UPSTREAM, progress=progress)
+
+
+def build_catalogue(progress: catalogue.BuildProgress) -> catalogue.BuildReport:
+    """Build data/catalogue.csv from the installed timm, in a child process."""
+    return catalogue.build(DATA / "catalogue.csv", progress=progress)

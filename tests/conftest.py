@@ -1,0 +1,32 @@
+"""Fixtures: the store over the shipped data (built once a run), and a small one where answers are known by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from advisor.evidence.store import Store
+from tests.small_data import write_small_data
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store over the data folder of this checkout; tests must not write to it."""
+    store = Store(tmp_path_factory.mktemp("home"), ROOT / "data")
+    store.ensure()
+    return store
+
+
+@pytest.fixture
+def small_data(tmp_path: Path) -> Path:
+    """A small data folder of its own, free to be edited."""
+    return write_small_data(tmp_path / "data")
+
+
+@pytest.fixture
+def small(tmp_path: Path, small_data: Path) -> Store:
+    """A store over the small data folder, free to be written to."""
+    return Store(tmp_path / "home", small_data)
