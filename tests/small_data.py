@@ -122,6 +122,21 @@ INFER_3090_NHWC = "results/benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv"
 TRAIN_3090 = "results/benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv"
 INFER_I7 = "results/benchmark-infer-fp32-nchw-pt240-cpu-i7_12700h-dynamo.csv"
 
+_ON_4090 = {
+    "device_id": "rtx-4090", "runtime": "pytorch-eager", "precision": "amp-fp16",
+    "software": "torch 2.9.1, CUDA 12.8", "note": "pt=2.9.1 cu=12.8",
+}  # fmt: skip
+_ON_3090 = {
+    "device_id": "rtx-3090", "runtime": "pytorch-eager", "precision": "amp-fp16",
+    "software": "torch 2.4.0, CUDA 12.4", "note": "pt=2.4.0 cu=12.4",
+}  # fmt: skip
+_TRAIN_ON_3090 = _ON_3090 | {
+    "task": "train", "software": "torch 1.12, CUDA 11.3", "note": "pt=1.12 cu=11.3",
+}  # fmt: skip
+_ON_I7 = {
+    "device_id": "i7-12700h", "runtime": "pytorch-compile", "precision": "fp32",
+    "software": "torch 2.4.0", "note": "pt=2.4.0",
+}  # fmt: skip
 _DEVICES = (
     ("8x-v100-16gb", "8 x Tesla V100 16GB", "gpu", "NVIDIA", "128", "8", "multi-GPU; memory is the sum"),
     ("coral-edgetpu", "Coral Edge TPU", "npu", "Google", "", "1", ""),
@@ -154,16 +169,8 @@ def write_small_data(folder: Path) -> Path:
     published.mkdir(parents=True, exist_ok=True)
     for name, kind, rows in (
         ("timm-benchmark", "speed", timm_speed()),
-        (
-            "openvino-2024-1",
-            "speed",
-            _batch_1("openvino-2024-1", "i7-12700h", "openvino", "fp32", OPENVINO_MS),
-        ),
-        (
-            "coral-models-page",
-            "speed",
-            _batch_1("coral-models-page", "coral-edgetpu", "tflite", "int8", CORAL_MS),
-        ),
+        ("openvino-2024-1", "speed", _openvino()),
+        ("coral-models-page", "speed", _coral()),
         ("qualcomm-ai-hub", "speed", _phone()),
         ("nvidia-dle", "speed", [_several_accelerators()]),
         ("timm-eval", "accuracy", timm_accuracy()),
@@ -186,37 +193,16 @@ def write_small_data(folder: Path) -> Path:
 def timm_speed() -> list[Row]:
     """The rows that stand for timm's own benchmark tables."""
     rows: list[Row] = []
-    cuda = {"precision": "amp-fp16", "runtime": "pytorch-eager"}
     for (name, size), rate in GPU_PER_S.items():
         batch = DECAYED.get((name, size), 1024)
-        on_4090 = {
-            **cuda,
-            "device_id": "rtx-4090",
-            "software": "torch 2.9.1, CUDA 12.8",
-            "note": "pt=2.9.1 cu=12.8",
-        }
-        rows.append(_timm(INFER_4090, name, size, batch, rate, on_4090))
-        compiled = {**on_4090, "runtime": "pytorch-compile"}
+        rows.append(_timm(INFER_4090, name, size, batch, rate, _ON_4090))
+        compiled = {**_ON_4090, "runtime": "pytorch-compile"}
         rows.append(_timm(INFER_4090_DYNAMO, name, size, batch, rate * 1.25, compiled))
-        on_3090 = {
-            **cuda,
-            "device_id": "rtx-3090",
-            "software": "torch 2.4.0, CUDA 12.4",
-            "note": "pt=2.4.0 cu=12.4",
-        }
-        rows.append(_timm(INFER_3090, name, size, 256, rate / 2, on_3090))
-        rows.append(_timm(INFER_3090_NHWC, name, size, 256, rate * 0.55, {**on_3090, "layout": "nhwc"}))
-        if name.startswith(("resnet", "regnet")):
-            old = {"software": "torch 1.12, CUDA 11.3", "note": "pt=1.12 cu=11.3", "task": "train"}
-            rows.append(_timm(TRAIN_3090, name, size, 128, rate / 10, {**on_3090, **old}))
-        cpu = {"device_id": "i7-12700h", "software": "torch 2.4.0", "note": "pt=2.4.0", "precision": "fp32"}
-        per_s = 1000 / I7_MS[name, size]
-        rows.append(_timm(INFER_I7, name, size, 1, per_s, {**cpu, "runtime": "pytorch-compile"}))
-    suspect = {
-        **cpu, "runtime": "onnxruntime", "suspect": "yes",
-        "note": "suspect: 200 times as fast as the other run of this device",
-    }  # fmt: skip
-    rows.append(_timm(INFER_I7, "regnety_160", 384, 1, 1000, suspect))
+        rows.append(_timm(INFER_3090, name, size, 256, rate / 2, _ON_3090))
+        rows.append(_timm(INFER_3090_NHWC, name, size, 256, rate * 0.55, {**_ON_3090, "layout": "nhwc"}))
+        if name.startswith(("resn", "regnet")):
+            rows.append(_timm(TRAIN_3090, name, size, 128, rate / 10, _TRAIN_ON_3090))
+        rows.append(_timm(INFER_I7, name, size, 1, 1000 / I7_MS[name, size], _ON_I7))
     return sorted(rows, key=lambda row: row["source_file"])
 
 
@@ -260,6 +246,16 @@ def _batch_1(
     ]  # fmt: skip
 
 
+def _coral() -> list[Row]:
+    return _batch_1("coral-models-page", "coral-edgetpu", "tflite", "int8", CORAL_MS)
+
+
+def _openvino() -> list[Row]:
+    rows = _batch_1("openvino-2024-1", "i7-12700h", "openvino", "fp32", OPENVINO_MS)
+    (suspect,) = _batch_1("openvino-2024-1", "i7-12700h", "openvino", "fp32", {("regnety_160", 384): 1})
+    return [*rows, {**suspect, "suspect": "yes", "note": "suspect: 200 times as fast as compiled"}]
+
+
 def _phone() -> list[Row]:
     rows = _batch_1("qualcomm-ai-hub", "samsung-galaxy-s24", "qnn", "fp16", PHONE_MS)
     return [*rows, {**rows[0], "model": "OwnNet", "architecture": "", "latency_ms": "0.1"}]
@@ -268,7 +264,8 @@ def _phone() -> list[Row]:
 def _several_accelerators() -> Row:
     return {
         "source_id": "nvidia-dle", "source_file": "README.md", "model": "ResNet50",
-        "architecture": "resnet50", "device_id": "8x-v100-16gb", "task": "train", "runtime": "pytorch-eager", "precision": "amp-fp16",
+        "architecture": "resnet50", "device_id": "8x-v100-16gb", "task": "train",
+        "runtime": "pytorch-eager", "precision": "amp-fp16",
         "layout": "nhwc", "batch_size": "2048", "img_size": "224", "throughput_per_s": "9000",
     }  # fmt: skip
 
