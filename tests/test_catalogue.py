@@ -180,6 +180,7 @@ def test_missing_file_names_the_command(tmp_path: Path) -> None:
         (lambda text: text[: len(text) * 2 // 3], "ends in the middle of a line"),
         (lambda text: text.replace(",resnet50,", ",", 1), "Line 2 .* is broken"),
         (lambda text: "", "lacks columns"),
+        (lambda text: text + '"' + "x" * 200_000 + "\n", "is no CSV file"),
         (lambda text: text + text.splitlines()[1] + "\n", "Line 4 .* stands twice"),
         (lambda text: text.replace(",25.5", ",-25.5"), "params_m of .* not above 0"),
     ],

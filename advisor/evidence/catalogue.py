@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import signal
@@ -108,11 +109,14 @@ def load(path: Path) -> list[Weights]:
         raise DataError(f"The catalogue {path} cannot be read ({exc}). {REBUILD_HINT}") from exc
     if text and not text.endswith("\n"):
         raise DataError(f"The catalogue {path} ends in the middle of a line. {REBUILD_HINT}")
-    return list(_parse(text, path))
+    try:
+        return list(_parse(text, path))
+    except csv.Error as exc:
+        raise DataError(f"The catalogue {path} is no CSV file ({exc}). {REBUILD_HINT}") from exc
 
 
 def _parse(text: str, path: Path) -> Iterator[Weights]:
-    rows = csv.reader(text.splitlines())
+    rows = csv.reader(io.StringIO(text, newline=""))
     if (header := next(rows, [])) != list(COLUMNS):
         missing = ", ".join(c for c in COLUMNS if c not in header) or "none, but their order differs"
         raise DataError(f"The catalogue {path} lacks columns: {missing}. {REBUILD_HINT}")
@@ -121,7 +125,7 @@ def _parse(text: str, path: Path) -> Iterator[Weights]:
         try:
             cells = zip(fields(Weights), row, strict=True)
             weights = Weights(**{f.name: _READERS[str(f.type)](cell) for f, cell in cells})
-        except (ValueError, KeyError) as exc:
+        except ValueError as exc:
             message = f"Line {rows.line_num} of the catalogue {path} is broken: {exc}. {REBUILD_HINT}"
             raise DataError(message) from exc
         if weights.weights <= previous:
@@ -133,13 +137,18 @@ def _parse(text: str, path: Path) -> Iterator[Weights]:
         yield weights
 
 
-_TRUTH = {"true": True, "false": False}
+def _truth(cell: str) -> bool:
+    if cell not in ("true", "false"):
+        raise ValueError(f"'{cell}' is neither true nor false")
+    return cell == "true"
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
     "float": float,
-    "bool": _TRUTH.__getitem__,
-    "bool | None": {**_TRUTH, "": None}.__getitem__,
+    "bool": _truth,
+    "bool | None": lambda cell: _truth(cell) if cell else None,
 }
 
 
