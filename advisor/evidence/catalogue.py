@@ -26,7 +26,7 @@ _WORKER = (sys.executable, "-m", "advisor.evidence.workers.catalogue_worker")
 _ROOT = Path(__file__).resolve().parents[2]
 _LAST_WORDS = 300  # characters of the worker's last line on stderr that a message repeats
 
-Progress = Callable[[int, int, str], None]
+BuildProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _cell(value: object) -> str:
 def build(
     out: Path,
     *,
-    progress: Progress | None = None,
+    progress: BuildProgress | None = None,
     pattern: str = "",
     time_limit_s: float = TIME_LIMIT_S,
     command: Sequence[str] = _WORKER,
