@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from advisor import answer_json, tables, workflows
 from advisor.errors import AdvisorError
+from advisor.evidence.store import Store
 from advisor.metrics import ACCURACIES
 from advisor.records import FOUR_FAMILIES, Question
 
@@ -34,9 +35,7 @@ class _OneSentence(click.Group):
             raise click.ClickException(str(exc)) from exc
 
 
-@click.group(
-    cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """Which image-classification network should I use on my device, within my budget?"""
 
@@ -57,9 +56,7 @@ def _question(command: F) -> F:
 
 _OPTIONS = (
     click.option("--device", "device_id", required=True, help="Device id; see 'devices'."),
-    click.option(
-        "--runtime", help="Only this runtime, e.g. pytorch-eager, pytorch-compile, onnxruntime, ncnn."
-    ),
+    click.option("--runtime", help="Only this runtime, e.g. pytorch-eager, pytorch-compile, onnxruntime, ncnn."),
     click.option("--precision", help="Only this precision, e.g. fp32, amp-fp16, int8."),
     click.option("--layout", help="Only this memory layout: nchw or nhwc."),
     click.option("--batch-size", type=int, help="Only this batch size (latency limits: 1 unless given)."),
@@ -72,12 +69,8 @@ _OPTIONS = (
     click.option("--accuracy", default="top1", show_default=True, help=f"Decides: {', '.join(ACCURACIES)}."),
     click.option("--max-img-size", type=int, help="Image size in px, at most."),
     click.option("--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True),
-    click.option(
-        "--pretraining", type=click.Choice(["any", "imagenet-1k"]), default="any", show_default=True
-    ),
-    click.option(
-        "--families", default=",".join(FOUR_FAMILIES), show_default=True, help="Comma-separated, or 'all'."
-    ),
+    click.option("--pretraining", type=click.Choice(["any", "imagenet-1k"]), default="any", show_default=True),
+    click.option("--families", default=",".join(FOUR_FAMILIES), show_default=True, help="Comma-separated, or 'all'."),
     click.option("--task", type=click.Choice(["infer", "train"]), default="infer", show_default=True),
 )
 _QUESTION_FIELDS = (
@@ -117,9 +110,7 @@ def devices(search: str, everything: bool, json_: bool) -> None:
 @click.option("--device", "device_id", help="Only models with a speed on this device.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Rows of the table.")
 @as_json
-def models(
-    search: str, family: str | None, licence: str, device_id: str | None, limit: int, json_: bool
-) -> None:
+def models(search: str, family: str | None, licence: str, device_id: str | None, limit: int, json_: bool) -> None:
     """timm's pretrained weights: family, size, licence, pretraining, recipe."""
     with _store() as store:
         found = workflows.models(store, search=search, family=family, licence=licence, device_id=device_id)
@@ -191,7 +182,7 @@ def build_catalogue(json_: bool) -> None:
     _show(answer_json.record(report), json_, lambda: tables.build_report(report))
 
 
-def _show(data: Any, json_: bool, table: Callable[[], tables.Printable]) -> None:
+def _show(data: Any, json_: bool, table: Callable[[], Iterator[tables.Printable]]) -> None:
     if json_:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
@@ -214,7 +205,7 @@ def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
 
 
 @contextmanager
-def _store() -> Iterator[workflows.Store]:
+def _store() -> Iterator[Store]:
     """The store, built first if data/ changed, with a progress bar while that takes."""
     store = workflows.open_store()
     with _bar("Building the store") as advance:

@@ -124,6 +124,7 @@ class Store:
         columns = ", ".join((*COLUMNS[kind], "evidence"))
         key = _key(kind)
         with _turn:
+            self.ensure()
             self.migrate()
             with self._connection(self.local_path, read_only=False) as con:
                 con.execute(f"ATTACH '{_quoted(self.published_path)}' AS shipped (READ_ONLY)")
@@ -186,6 +187,7 @@ class Store:
                 con.execute(_filled(SQL / "published.sql"))
                 con.register("raw_meta", pd.DataFrame({"key": list(meta), "value": list(meta.values())}))
                 con.execute("CREATE TABLE meta AS SELECT * FROM raw_meta")
+                con.execute("CHECKPOINT")  # closing would do it too, but hide a full disk
             part.replace(self.published_path)
         except OSError as exc:
             raise _unusable(self.home, exc) from exc
@@ -226,7 +228,7 @@ class Store:
             con = self._patiently(path, lambda: duckdb.connect(str(path), read_only=read_only))
             try:
                 yield con
-            except (duckdb.IOException, duckdb.OutOfMemoryException) as exc:
+            except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as exc:
                 raise _unusable(path, exc) from exc
             finally:
                 con.close()
@@ -266,11 +268,11 @@ def _damaged(path: Path, exc: BaseException) -> StoreError:
             f"{path} was written by a newer DuckDB: update with 'pip install -r requirements.txt', or set "
             "ADVISOR_HOME to another folder."
         )
-    if "ermission denied" in text or "ead-only" in text or "o space left" in text:
-        return _unusable(path, exc)
-    return StoreUnusable(
-        f"{path} is not a store of this program: move it away, or set ADVISOR_HOME to another folder."
-    )
+    if "not a valid DuckDB" in text or isinstance(exc, duckdb.CatalogException):
+        return StoreUnusable(
+            f"{path} is not a store of this program: move it away, or set ADVISOR_HOME to another folder."
+        )
+    return _unusable(path, exc)
 
 
 def _unusable(path: Path, exc: BaseException) -> StoreUnusable:
@@ -321,11 +323,7 @@ def _queries() -> dict[str, str]:
 def _views(own: bool) -> str:
     def added(kind: str) -> str:
         columns = ", ".join(COLUMNS[kind])
-        return (
-            f"UNION ALL SELECT 'own:' || left(row_key, 12), {columns}, evidence FROM own.{kind}"
-            if own
-            else ""
-        )
+        return f"UNION ALL SELECT 'own:' || left(row_key, 12), {columns}, evidence FROM own.{kind}" if own else ""
 
     unknown_devices = (
         "UNION ALL SELECT DISTINCT device_id, device_id, 'own', '', NULL, 1, 'known from your own results only' "
