@@ -7,7 +7,7 @@ approximation of the binomial: ±0.35 points at 80 % on the 50,000 images of Ima
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -101,9 +101,7 @@ def tied(frame: pd.DataFrame) -> np.ndarray:
         Booleans, shape (n_candidates,).
     """
     accuracy = _numbers(frame, "accuracy")
-    if np.isnan(accuracy).all():
-        return np.zeros(len(frame), dtype=bool)
-    return np.asarray(accuracy >= np.nanmax(accuracy) - _error_of_best(frame, accuracy))
+    return np.asarray(accuracy >= _lowest_tied(frame, accuracy))
 
 
 def settle(frame: pd.DataFrame, axis: Axis) -> Settled:
@@ -132,7 +130,7 @@ def settle(frame: pd.DataFrame, axis: Axis) -> Settled:
         left = left if name == "front" else keys.best_by(name, left)
         remained = keys.count(left)
         shown = left[np.argmin(keys.losses[name][left])] if name in keys.losses else left[0]
-        what = _describe(frame.iloc[shown], name, axis)
+        what = _describe(frame, int(shown), name, axis)
         text = f"{what}: {remained} of {before} remain{'s' if remained == 1 else ''}."
         stages.append(Stage(name, remained, text))
         before = remained
@@ -172,8 +170,7 @@ class _Keys:
             with np.errstate(divide="ignore"):
                 speed = 1 / speed
         known = ~(np.isnan(accuracy) | np.isnan(speed))
-        self.tied = np.zeros(len(frame), dtype=bool)
-        self.tied[known] = tied(frame[known])
+        self.tied = known & (accuracy >= _lowest_tied(frame, np.where(known, accuracy, np.nan)))
         self.on_front = np.zeros(len(frame), dtype=bool)
         self.on_front[known] = pareto_front(np.column_stack([-accuracy, speed])[known])
         self.weights = frame["weights"].to_numpy(dtype=object)
@@ -212,6 +209,11 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     return frame[column].to_numpy(dtype=float, na_value=np.nan)
 
 
+def _lowest_tied(frame: pd.DataFrame, accuracy: np.ndarray) -> float:
+    """The lowest accuracy within the sampling error of the highest; NaN, which nothing reaches, without any."""
+    return np.nan if np.isnan(accuracy).all() else float(np.nanmax(accuracy)) - _error_of_best(frame, accuracy)
+
+
 def _error_of_best(frame: pd.DataFrame, accuracy: np.ndarray) -> float:
     """The sampling error of the highest accuracy; of several equal robust means the widest."""
     best = np.flatnonzero(accuracy == np.nanmax(accuracy))
@@ -222,25 +224,28 @@ def _error_of_best(frame: pd.DataFrame, accuracy: np.ndarray) -> float:
 
 
 def _tie_text(frame: pd.DataFrame, keys: _Keys, count: int) -> str:
-    decided = frame[keys.tied]
-    accuracy = _numbers(decided, "accuracy")
-    best = METRICS[decided["accuracy_name"].iloc[0]].show(accuracy.max())
-    of_best = f"{_error_of_best(decided, accuracy):.2f} points of the highest accuracy, {best}"
+    accuracy = np.where(keys.tied, -keys.losses["accuracy"], np.nan)
+    best = METRICS[frame["accuracy_name"].iloc[np.nanargmax(accuracy)]].show(np.nanmax(accuracy))
+    of_best = f"{_error_of_best(frame, accuracy):.2f} points of the highest accuracy, {best}"
     return f"No other candidate is within {of_best}." if count == 1 else f"{count} are within {of_best}."
 
 
-def _describe(kept: pd.Series, name: str, axis: Axis) -> str:
-    """What a rule asked for, with the figures of a candidate that it kept."""
+def _describe(frame: pd.DataFrame, row: int, name: str, axis: Axis) -> str:
+    """What a rule asked for, with the figures of the row that is best by it."""
+
+    def at(column: str) -> Any:
+        return frame[column].iat[row]
+
     if name == "front":
         return "Not dominated in accuracy and speed"
     if name == "licence":
-        return "No known licence" if kept["licence"] in _UNKNOWN_LICENCES else "Known licence"
+        return "No known licence" if at("licence") in _UNKNOWN_LICENCES else "Known licence"
     if name == "speed":
-        return f"Fastest, {METRICS[axis].show(kept[axis])}, or within {100 * SPEED_TIE:.0f} % of it"
+        return f"Fastest, {METRICS[axis].show(at(axis))}, or within {100 * SPEED_TIE:.0f} % of it"
     if name == "params":
-        return f"Fewest parameters, {METRICS['params_m'].show(kept['params_m'])}"
+        return f"Fewest parameters, {METRICS['params_m'].show(at('params_m'))}"
     if name == "extra-data":
-        return f"Least extra data, {_EXTRA_DATA.get(int(kept['extra_data_rank']), 'unknown')}"
+        return f"Least extra data, {_EXTRA_DATA.get(int(at('extra_data_rank')), 'unknown')}"
     if name == "accuracy":
-        return f"Highest accuracy, {METRICS[kept['accuracy_name']].show(kept['accuracy'])}"
-    return f"First by name, {kept['weights']} at {kept['img_size']:.0f} px"
+        return f"Highest accuracy, {METRICS[at('accuracy_name')].show(at('accuracy'))}"
+    return f"First by name, {at('weights')} at {at('img_size'):.0f} px"
