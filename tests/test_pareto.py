@@ -16,9 +16,7 @@ def slow_front(losses: np.ndarray) -> list[bool]:
     """The definition, pair by pair."""
 
     def dominates(a: np.ndarray, b: np.ndarray) -> bool:
-        return all(p <= q for p, q in zip(a, b, strict=True)) and any(
-            p < q for p, q in zip(a, b, strict=True)
-        )
+        return all(p <= q for p, q in zip(a, b, strict=True)) and any(p < q for p, q in zip(a, b, strict=True))
 
     return [not any(dominates(other, row) for other in losses) for row in losses]
 

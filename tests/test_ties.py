@@ -172,9 +172,7 @@ def test_tie_reaches_one_sampling_error_below_the_best() -> None:
 
 
 def test_tie_of_robust_means_uses_their_own_error() -> None:
-    frame = candidates(
-        accuracy=[60.0, 59.8, 59.7], accuracy_name=["robust"] * 3, accuracy_error=[0.27, 1.0, 1.0]
-    )
+    frame = candidates(accuracy=[60.0, 59.8, 59.7], accuracy_name=["robust"] * 3, accuracy_error=[0.27, 1.0, 1.0])
     assert tied(frame).tolist() == [True, True, False]
 
 
@@ -232,9 +230,7 @@ def test_dominated_tie_ranks_after_the_front() -> None:
 def test_single_candidate_is_no_tie() -> None:
     settled = settle(candidates(accuracy=[80.0, 70.0]), "latency_ms")
     assert settled.position == 0
-    assert (
-        settled.stages[0].text == "No other candidate is within 0.35 points of the highest accuracy, 80.00%."
-    )
+    assert settled.stages[0].text == "No other candidate is within 0.35 points of the highest accuracy, 80.00%."
 
 
 def test_candidates_without_speed_cannot_be_settled() -> None:

@@ -102,9 +102,7 @@ def rejected_counts(breaks: pd.DataFrame) -> dict[str, int]:
 
 def how_far(candidate: Candidate, question: Question) -> tuple[Broken, ...]:
     """The limits that one candidate breaks, each in words; empty if it keeps them all."""
-    found = [
-        _numeric_miss(candidate, question, name, limit) for name, limit in _numeric_limits(question).items()
-    ]
+    found = [_numeric_miss(candidate, question, name, limit) for name, limit in _numeric_limits(question).items()]
     found += [
         _licence_miss(candidate, question),
         _pretraining_miss(candidate, question),
