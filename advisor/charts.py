@@ -1,0 +1,207 @@
+"""Values into Plotly figures: pure functions. Colour is never the only sign: symbols and outlines say it too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from advisor.metrics import METRICS, Metric
+from advisor.records import Candidate, Recommendation
+
+# family -> colour (Okabe-Ito, legible on white and on near-black) and symbol
+FAMILY_SIGNS: dict[str, tuple[str, str]] = {
+    "ResNeSt": ("#CC79A7", "diamond"),
+    "EfficientNet": ("#0A86C9", "circle"),
+    "MobileNet": ("#D55E00", "triangle-up"),
+    "RegNet": ("#009E73", "square"),
+}
+OTHER_SIGN = ("#8A8F98", "x-thin")
+GLYPHS = {"diamond": "◆", "circle": "●", "triangle-up": "▲", "square": "■", "x-thin": "×"}
+SERIES_SIGNS: tuple[tuple[str, str], ...] = (
+    ("#0A86C9", "circle"), ("#D55E00", "triangle-up"), ("#009E73", "square"), ("#CC79A7", "diamond"),
+    ("#8C6BB1", "cross"), ("#B59A00", "star"), ("#56B4E9", "hexagon"), ("#A0522D", "triangle-down"),
+)  # fmt: skip
+LIMIT_COLOUR = "#C2452D"
+INK = "#7A828C"  # lines and notes, on either background
+FRONT_HEIGHT_PX = 430
+_HOVER = (
+    "<b>%{customdata[0]}</b> · %{customdata[1]} px<br>%{customdata[2]}<br>%{y:.2f} % · %{x:,.4g} {unit}<br>"
+    "%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
+)
+
+
+def family_glyph(family: str) -> str:
+    """The character that stands for a family's symbol in text."""
+    return GLYPHS[FAMILY_SIGNS.get(family, OTHER_SIGN)[1]]
+
+
+def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: str) -> go.Figure:
+    """All candidates of a question over speed and accuracy: the feasible ones, their front, the limits, the pick.
+
+    Args:
+        candidates: As `views.landscape` gives them.
+    """
+    figure = go.Figure()
+    question = answer.question
+    speed, accuracy = METRICS[answer.axis], METRICS[question.accuracy]
+    for name, group in _by_sign(candidates):
+        _add_family(figure, name, group, answer.axis, speed)
+    _add_front(figure, answer.front, answer.axis)
+    if answer.pick is not None:
+        _add_pick(figure, answer.pick, answer.axis)
+    limit = question.max_latency_ms if answer.axis == "latency_ms" else question.min_throughput
+    if limit is not None:
+        side = "≤" if answer.axis == "latency_ms" else "≥"
+        figure.add_vline(x=limit, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=float(np.log10(limit)), y=1, yref="paper", yanchor="bottom", showarrow=False,
+            text=f"{side} {speed.show(limit)}", font={"color": LIMIT_COLOUR, "size": 12},
+        )  # fmt: skip
+    if question.min_accuracy is not None:
+        figure.add_hline(y=question.min_accuracy, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
+    title = speed.title.replace(" of one batch", "")
+    _lay_out(figure, f"{title} on {device_name}", accuracy.title, log_x=True)
+    return figure
+
+
+def _by_sign(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Groups in drawing order: other families first, so that the four lie on top of them."""
+    named = frame["family"].where(frame["family"].isin(list(FAMILY_SIGNS)), "Other families")
+    groups = dict(list(frame.groupby(named)))
+    return [(name, groups[name]) for name in ("Other families", *FAMILY_SIGNS) if name in groups]
+
+
+def _add_family(figure: go.Figure, name: str, group: pd.DataFrame, axis: str, speed: Metric) -> None:
+    colour, symbol = FAMILY_SIGNS.get(name, OTHER_SIGN)
+    if not group["feasible"].any():  # a legend entry that tells nothing apart would only be noise
+        group = group.assign(feasible=False)
+    for feasible in (False, True):
+        rows = group[group["feasible"] == feasible]
+        if rows.empty:
+            continue
+        measured = (rows["evidence"] == "measured").to_numpy()
+        figure.add_trace(
+            go.Scattergl(
+                x=rows[axis].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", name=name,
+                legendgroup=name, showlegend=bool(feasible or not group["feasible"].any()),
+                opacity=0.95 if feasible else 0.28,
+                marker={
+                    "color": colour, "size": 8 if feasible else 5,
+                    "symbol": _symbols(rows["evidence"], symbol),
+                    "line": {"width": np.where(measured, 1.5, 1.0 if symbol == "x-thin" else 0.0), "color": colour},
+                },
+                customdata=_conditions(rows), hovertemplate=_HOVER.replace("{unit}", speed.unit),
+                selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 0.5}},
+            )
+        )  # fmt: skip
+
+
+def _symbols(evidence: pd.Series[str], symbol: str) -> str | list[str]:
+    """Predicted points are drawn open, published and measured ones filled."""
+    if not (evidence == "predicted").any():
+        return symbol
+    return [f"{symbol}-open" if kind == "predicted" else symbol for kind in evidence]
+
+
+def _conditions(rows: pd.DataFrame) -> np.ndarray:
+    evidence = rows["evidence"].str.cat(rows["source_id"], sep=", ")
+    return np.column_stack([rows[c].to_numpy(object) for c in ("weights", "img_size", "family", "setup")] + [evidence])
+
+
+def _add_front(figure: go.Figure, front: Sequence[Candidate], axis: str) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=[getattr(c, axis) for c in front], y=[c.accuracy for c in front], mode="lines",
+            line={"color": INK, "width": 1.5, "shape": "hv" if axis == "latency_ms" else "vh"},
+            name="Front within the limits", hoverinfo="skip",
+        )
+    )  # fmt: skip
+
+
+def _add_pick(figure: go.Figure, pick: Candidate, axis: str) -> None:
+    x = getattr(pick, axis)
+    figure.add_trace(
+        go.Scatter(
+            x=[x], y=[pick.accuracy], mode="markers", name="Pick", hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 19, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
+        )
+    )  # fmt: skip
+    figure.add_annotation(
+        x=float(np.log10(x)), y=pick.accuracy, text=f"<b>{pick.architecture}</b>", showarrow=True, arrowhead=0,
+        arrowcolor=INK, ax=-50, ay=-34, font={"size": 13},
+    )  # fmt: skip
+
+
+def _lay_out(figure: go.Figure, x_title: str, y_title: str, *, log_x: bool, height: int = FRONT_HEIGHT_PX) -> None:
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 48, "b": 8}, dragmode="pan", hovermode="closest",
+        clickmode="event+select", uirevision="keep",
+        legend={"orientation": "h", "y": 1.09, "yanchor": "bottom", "x": 0, "itemsizing": "constant", "title": None},
+    )  # fmt: skip
+    figure.update_xaxes(title=x_title, zeroline=False, automargin=True)
+    if log_x:
+        figure.update_xaxes(type="log", dtick="D2", tickformat=",~g", exponentformat="none")
+    figure.update_yaxes(title=y_title, zeroline=False, automargin=True)
+
+
+def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
+    """Any two metrics, one colour and symbol a group, each group's front as a line; suspect rows as crosses.
+
+    Args:
+        frame: Columns `x`, `y`, `group`, `suspect`, `on_front`, `position`, `weights`, `img_size`, `family`,
+            `setup`, `evidence`, `source_id`.
+    """
+    figure = go.Figure()
+    for i, (name, rows) in enumerate(frame.groupby(group, sort=True)):
+        colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
+        symbols = [
+            "x-thin-open" if s else f"{symbol}-open" if e == "predicted" else symbol
+            for s, e in zip(rows["suspect"], rows["evidence"], strict=True)
+        ]
+        hover = _HOVER.replace("{unit}", METRICS[x].unit).replace("%{y:.2f} %", "%{y:,.4g} " + METRICS[y].unit)
+        figure.add_trace(
+            go.Scattergl(
+                x=rows[x].to_numpy(float), y=rows[y].to_numpy(float), mode="markers", name=str(name),
+                marker={"color": colour, "symbol": symbols, "size": 6, "opacity": 0.7},
+                customdata=np.column_stack([_conditions(rows), rows["position"].to_numpy(object)]),
+                hovertemplate=hover, legendgroup=str(name),
+            )
+        )  # fmt: skip
+        front = rows[rows["on_front"]].sort_values([x, y])
+        figure.add_trace(
+            go.Scatter(
+                x=front[x].to_numpy(float), y=front[y].to_numpy(float), mode="lines", legendgroup=str(name),
+                line={"color": colour, "width": 1.5}, hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
+    _lay_out(figure, METRICS[x].title, METRICS[y].title, log_x=METRICS[x].log)
+    if METRICS[y].log:
+        figure.update_yaxes(type="log", dtick="D2", tickformat=",~g", exponentformat="none")
+    return figure
+
+
+def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
+    """One model's speed across devices, a dot a setup, fastest device on top.
+
+    Args:
+        frame: Columns `device` (name), `evidence`, `setup`, `source_id` and `axis`.
+    """
+    speed = METRICS[axis]
+    better_first = frame.groupby("device")[axis].agg("min" if speed.better == "lower" else "max")
+    order = list(better_first.sort_values(ascending=speed.better == "higher").index)
+    figure = go.Figure(
+        go.Scatter(
+            x=frame[axis].to_numpy(float), y=frame["device"], mode="markers",
+            marker={"color": "#0A86C9", "size": 9, "opacity": 0.75, "symbol": _symbols(frame["evidence"], "circle")},
+            customdata=frame[["setup", "evidence", "source_id"]].to_numpy(object), showlegend=False,
+            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
+            + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
+        )
+    )  # fmt: skip
+    _lay_out(figure, speed.title.replace(" of one batch", ""), "", log_x=True, height=max(220, 90 + 24 * len(order)))
+    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
+    figure.update_layout(margin={"t": 12})
+    return figure

@@ -1,0 +1,151 @@
+"""Shared pieces of the pages: the store, errors as one sentence, badges, sources, answers, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from advisor import workflows
+from advisor.errors import AdvisorError, DataError
+from advisor.evidence.store import Store
+from advisor.metrics import METRICS
+from advisor.records import Device, Reason
+
+_STYLE = Path(__file__).parent.parent / ".streamlit" / "style.css"
+# kind of evidence -> icon and colour of its badge; the word is always there too
+_EVIDENCE = {
+    "published": (":material/menu_book:", "blue"),
+    "measured": (":material/timer:", "green"),
+    "predicted": (":material/function:", "orange"),
+}
+VERDICT_SIGNS = {"holds": "✓ holds", "fails": "✗ fails", "not enough evidence": "? not enough evidence"}
+_VERDICT_COLOURS = {"holds": "green", "fails": "red", "not enough evidence": "gray"}
+_KIND_LABELS = {"edge_gpu": "edge GPU", "gpu": "GPU", "cpu": "CPU", "npu": "NPU", "iot": "IoT board", "soc": "SoC"}
+# chart of a page: pan by dragging, zoom by the wheel only on demand, no logo
+PLOTLY_CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn our own errors into their one sentence; a bug keeps its traceback in the server's log only."""
+    try:
+        yield
+    except AdvisorError as exc:
+        st.error(str(exc), icon=":material/error:")
+        st.stop()
+
+
+def open_page(title: str) -> Store:
+    """The page's title, and the store behind it, built first (with a progress bar) if data/ changed.
+
+    Raises:
+        AdvisorError: The store cannot be used, or knows no device that advice can be given for.
+    """
+    st.html(_STYLE)
+    st.title(title)
+    store = _store(workflows.home(), workflows.DATA)
+    bar = st.empty()
+    store.ensure(lambda share, what: _advance(bar, share, what))
+    bar.empty()
+    if not workflows.advisable(store):
+        raise DataError(
+            "The store has no results on any device: restore data/published, or import a results file with "
+            "'python -m advisor import FILE'."
+        )
+    return store
+
+
+@st.cache_resource(show_spinner=False)
+def _store(home: Path, data: Path) -> Store:
+    """One Store a folder for all sessions: it keeps frames in memory and holds no connection."""
+    return Store(home, data)
+
+
+def _advance(place: DeltaGenerator, share: float, what: str) -> None:
+    place.progress(min(max(share, 0.0), 1.0), text=f"First start: {what}")
+
+
+def kind_label(kind: str) -> str:
+    """A kind of device in words."""
+    return _KIND_LABELS.get(kind, kind)
+
+
+def device_label(known: Device) -> str:
+    """A device as pickers show it: kind first, so that the sorted list is grouped by it."""
+    return f"{kind_label(known.kind)} · {known.name} ({known.device_id})"
+
+
+def grouped_by_kind(known: Sequence[Device]) -> list[Device]:
+    """Devices by kind, the kind with the most models first, and within it by models."""
+    most: dict[str, int] = {}
+    for one in known:
+        most[one.kind] = max(most.get(one.kind, 0), one.n_models)
+    return sorted(known, key=lambda d: (-most[d.kind], d.kind, -d.n_models, d.device_id))
+
+
+def evidence_badge(kind: str) -> str:
+    """Markdown of the badge that says which kind of evidence a figure is."""
+    icon, colour = _EVIDENCE[kind]
+    return f":{colour}-badge[{icon} {kind}]"
+
+
+def source_link(store: Store, source_id: str) -> str:
+    """Markdown link to a source, by its title."""
+    sources = store.frame("sources").set_index("source_id")
+    if source_id not in sources.index:
+        return f"`{source_id}`"
+    row = sources.loc[source_id]
+    title = str(row["title"]).replace("[", "(").replace("]", ")")
+    return f"[{title}]({row['url']})" if str(row["url"]).startswith("http") else title
+
+
+def verdict_badge(verdict: str) -> str:
+    """Markdown of the badge that says how a claim holds."""
+    return f":{_VERDICT_COLOURS[verdict]}-badge[{VERDICT_SIGNS[verdict]}]"
+
+
+def reasons(found: Sequence[Reason]) -> None:
+    """Why this answer: what decided first, then the claims with verdict and figures."""
+    for reason in found:
+        verdict = verdict_badge(reason.verdict) + " " if reason.verdict else ""
+        st.markdown(f"- {verdict}{reason.text} :gray[:small[{reason.source}]]")
+
+
+def metric_columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """Column heads and formats of a table, from the registry of metrics."""
+    heads: dict[str, Any] = {}
+    for name in frame.columns:
+        if name in METRICS:
+            known = METRICS[name]
+            whole = name in ("img_size", "batch_size")
+            pattern = "%d" if whole else "%.2f" if known.unit == "%" else "localized"
+            heads[name] = st.column_config.NumberColumn(known.title, format=pattern)
+        else:
+            heads[name] = st.column_config.Column(name.replace("_", " "))
+    return heads
+
+
+def table(frame: pd.DataFrame, *, key: str, height: int | None = None, select: bool = False) -> Any:
+    """A table with the registry's heads and formats; with `select`, rows can be chosen."""
+    return st.dataframe(
+        frame, key=key, hide_index=True, column_config=metric_columns(frame),
+        height=height if height is not None else "auto",
+        **({"on_select": "rerun", "selection_mode": "multi-row"} if select else {}),
+    )  # fmt: skip
+
+
+def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
+    """A button that saves a table as CSV; the file is made only when asked for."""
+    st.download_button(
+        f"Download {len(frame):,} rows (CSV)", data=lambda: frame.to_csv(index=False), file_name=name, mime="text/csv",
+        key=key, icon=":material/download:", on_click="ignore", disabled=frame.empty,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""How an answer of the Recommend page looks, piece by piece."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from advisor import charts, ui, ui_budget, views, workflows
+from advisor.errors import AdvisorError
+from advisor.evidence.store import Store
+from advisor.links import adjusted
+from advisor.metrics import METRICS
+from advisor.records import Device, Recommendation, option_name
+
+_RELAX_LIMIT = 6
+
+
+def headline(store: Store, answer: Recommendation, device: Device) -> None:
+    """The answer in one sentence, its evidence and source, and its figures; or the nearest miss."""
+    pick = answer.pick
+    if pick is None:
+        _miss(store, answer)
+        return
+    accuracy, speed = METRICS[answer.question.accuracy], METRICS[answer.axis]
+    batch = f"batch {pick.batch_size}" if pick.batch_size else "batch size not stated"
+    reached = f"{'in' if answer.axis == 'latency_ms' else 'at'} {speed.show(getattr(pick, answer.axis))}"
+    st.markdown(
+        f"#### Use `{pick.weights}` at {pick.img_size} px: **{accuracy.show(pick.accuracy)}** {accuracy.label} "
+        f"**{reached}** on {device.name}."
+    )
+    st.markdown(
+        f"{ui.evidence_badge(pick.evidence)} speed at {batch}: {ui.source_link(store, pick.source_id)} · accuracy: "
+        f"{ui.source_link(store, pick.accuracy_source_id)}"
+    )
+    st.caption(answer.setup)
+    _figures(answer)
+
+
+def _miss(store: Store, answer: Recommendation) -> None:
+    miss = answer.nearest_miss
+    st.warning(miss.text if miss else "Nothing fits.", icon=":material/block:")
+    if miss is None or not miss.relax:
+        return
+    question = answer.question
+    for limit, to in miss.relax:
+        question = adjusted(question, limit, to)
+    st.button("Relax the limits that far", on_click=ui_budget.set_question, args=(store, question))
+
+
+def _figures(answer: Recommendation) -> None:
+    pick = answer.pick
+    assert pick is not None
+    accuracy = METRICS[answer.question.accuracy]
+    error = f" ± {pick.accuracy_error:.2f}" if pick.accuracy_error is not None else ""
+    figures = {
+        "Family": f"{charts.family_glyph(pick.family)} {pick.family}",
+        accuracy.label: f"{accuracy.show(pick.accuracy)}{error}",
+        **{
+            METRICS[name].label.replace(" of one batch", ""): METRICS[name].show(getattr(pick, name))
+            for name in ("latency_ms", "throughput_per_s", "params_m", "gmacs", "file_mb")
+        },
+        "Pretraining": pick.pretraining,
+        "Licence": pick.licence or "unknown",
+    }
+    with st.container(horizontal=True, key="figures", gap="medium"):
+        for label, value in figures.items():
+            st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content")
+
+
+def best_of_families(answer: Recommendation) -> None:
+    """One row a family: its best within the limits, with the symbol it has in the chart."""
+    shown = views.family_table(answer)
+    shown["Family"] = [f"{charts.family_glyph(name)} {name}" for name in shown["Family"]]
+    shown["Weights"] = [f"`{w}`" if "." in w else w for w in shown["Weights"]]
+    st.subheader("Best of each family")
+    with st.container(key="families"):
+        st.table(shown.head(12), border="horizontal", hide_index=True)
+    if answer.beyond_families is not None:
+        beyond = answer.beyond_families
+        speed = METRICS[answer.axis]
+        st.caption(
+            f"Any family: {beyond.best.weights} ({beyond.best.family}) at {beyond.best.img_size} px, "
+            f"{METRICS[answer.question.accuracy].show(beyond.best.accuracy)}, "
+            f"{speed.show(getattr(beyond.best, answer.axis))}. {beyond.text}"
+        )
+
+
+def chart(figure: go.Figure, *, key: str) -> list[str]:
+    """Draw a chart of candidates; the weights of the points clicked on."""
+    event = st.plotly_chart(
+        figure, key=key, on_select="rerun", selection_mode="points", config=ui.PLOTLY_CONFIG,
+        alt="Candidates over speed and accuracy with the front, the limits and the pick; the table is below.",
+    )  # fmt: skip
+    points = [point for point in event["selection"]["points"] if "customdata" in point]
+    return list(dict.fromkeys(str(point["customdata"][0]) for point in points))
+
+
+def explanations(store: Store, answer: Recommendation, names: list[str]) -> None:
+    """Why the clicked weights are, or are not, the answer."""
+    for name in names[:3]:
+        try:
+            found = workflows.explain(store, answer.question, name)
+        except AdvisorError:  # the click was on a chart of an earlier question
+            continue
+        for one in found:
+            st.info(
+                f"{one.text} {ui.evidence_badge(one.candidate.evidence)} "
+                f"{ui.source_link(store, one.candidate.source_id)}",
+                icon=":material/ads_click:",
+            )
+
+
+def reasons(answer: Recommendation) -> None:
+    """What decided, then the claims with verdict and figures."""
+    st.subheader("Why")
+    ui.reasons(answer.reasons)
+
+
+def what_would_change_it(store: Store, answer: Recommendation) -> None:
+    """For each limit the next better answer; a click moves the limit there."""
+    st.subheader("What would change it")
+    if not answer.what_if:
+        st.caption("Moving no single limit would gain more than the sampling error.")
+    for i, change in enumerate(answer.what_if):
+        moved = adjusted(answer.question, change.limit, change.to)
+        st.button(
+            change.text, key=f"rec_whatif_{i}", type="tertiary", icon=":material/arrow_forward:",
+            on_click=ui_budget.set_question, args=(store, moved), help="Move this limit",
+        )  # fmt: skip
+
+
+def ties_and_rejections(answer: Recommendation) -> None:
+    """What ties with the pick, what comes next, and how many candidates each limit rejects."""
+    if answer.ties:
+        st.subheader("Tied with the pick")
+        rows = [(f"{charts.family_glyph(c.family)} {c.family}", c) for c in answer.ties[:5]]
+        for name, one in rows:
+            st.markdown(f"- `{one.weights}` {one.img_size} px · {one.accuracy:.2f} % · {name}")
+    if answer.runner_up is not None:
+        st.markdown(f"**Runner-up:** `{answer.runner_up.weights}`, {answer.runner_up.accuracy:.2f} %")
+    counts = " · ".join(f"{option_name(name)} {n:,}" for name, n in answer.rejected.items() if n)
+    st.caption(
+        f"{answer.feasible:,} of {answer.considered:,} candidates are within the limits."
+        + (f" Rejected by {counts}." if counts else "")
+    )
+
+
+def all_candidates(candidates: pd.DataFrame, device_id: str) -> None:
+    """The table behind the chart, drawn when opened, and its download."""
+    shown = views.download_columns(candidates)
+    ui.download(shown, f"candidates-{device_id}.csv", key="rec_download")
+    with st.expander("The table behind the chart", key="rec_table_open", on_change="rerun") as opened:
+        if opened.open:
+            ui.table(shown, key="rec_table", height=420)

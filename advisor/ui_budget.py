@@ -1,0 +1,226 @@
+"""The budget of the Recommend page: widgets in the sidebar, kept in step with the link in the address bar.
+
+The link is the question: it is read when the page opens or the user steps back, and rewritten after each change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from advisor import ui, views, workflows
+from advisor.evidence.store import Store
+from advisor.links import from_link, to_link
+from advisor.metrics import ACCURACIES, METRICS
+from advisor.records import Device, Question
+
+_FIELDS = (
+    "device_id", "task", "families", "accuracy", "licence", "pretraining", "runtime", "precision", "layout",
+    "batch_size", "min_accuracy", "max_params_m", "max_file_mb", "max_memory_mb", "max_img_size",
+)  # fmt: skip
+_SETUP = ("runtime", "precision", "layout", "batch_size")
+_WORDS = {
+    "infer": "Inference", "train": "Training", "latency_ms": "Latency", "throughput_per_s": "Throughput",
+    "any": "Any", "commercial": "Commercial use", "imagenet-1k": "ImageNet-1k only", "all": "all families",
+}  # fmt: skip
+
+
+def _word(name: str) -> str:
+    return _WORDS.get(name, name)
+
+
+def ask(store: Store) -> Question:
+    """Draw the budget and give the question it makes.
+
+    Raises:
+        BadQuestion: A limit that makes no sense.
+    """
+    known = {d.device_id: d for d in ui.grouped_by_kind(workflows.advisable(store))}
+    _follow_link(store, list(known))
+    with st.sidebar:
+        _what(store, known)
+        _limit(store)
+        _which_models(store)
+        _more_limits()
+        _setup(store)
+        st.button("Start over", on_click=set_question, args=(store, None), type="tertiary", icon=":material/undo:")
+    question = _question()
+    link = to_link(question)
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+    st.session_state["rec_link"] = link
+    return question
+
+
+def complaints() -> None:
+    """Say which values of the link could not be used."""
+    for sentence in st.session_state.get("rec_complaints", ()):
+        st.warning(sentence, icon=":material/link_off:")
+
+
+def set_question(store: Store, question: Question | None) -> None:
+    """Put a question into the widgets, the first one if None: for buttons, before the page runs again."""
+    known = [d.device_id for d in ui.grouped_by_kind(workflows.advisable(store))]
+    opened = from_link(to_link(question) if question else {}, devices=known, families=workflows.families(store))
+    _seed(store, opened.question)
+    st.session_state["rec_touched"] = True
+
+
+def _touched() -> None:
+    """A change by the user wins over the link, which is rewritten; old complaints are settled."""
+    st.session_state["rec_touched"] = True
+    st.session_state["rec_complaints"] = ()
+
+
+def _follow_link(store: Store, devices: list[str]) -> None:
+    state = st.session_state
+    params = st.query_params.to_dict()
+    touched = state.pop("rec_touched", False)
+    if "rec_device_id" in state and (touched or params == state.get("rec_link")):
+        return
+    opened = from_link(params or state.get("rec_link", {}), devices=devices, families=workflows.families(store))
+    _seed(store, opened.question)
+    state["rec_complaints"] = opened.complaints
+
+
+def _seed(store: Store, question: Question) -> None:
+    state = st.session_state
+    for field in _FIELDS:
+        value = getattr(question, field)
+        state[f"rec_{field}"] = list(value) if isinstance(value, tuple) else value
+    judged = question.axis or (views.axes_published(store, question.device_id, question.task) or ("latency_ms",))[0]
+    state["rec_judge"] = judged
+    state["rec_limit"] = question.max_latency_ms if judged == "latency_ms" else question.min_throughput
+    state["rec_second"] = question.min_throughput if judged == "latency_ms" else None
+
+
+def _new_speed(store: Store) -> None:
+    """After another device, task or judge: a limit that its published results can be judged by."""
+    state = st.session_state
+    axes = views.axes_published(store, state["rec_device_id"], state["rec_task"]) or ("throughput_per_s",)
+    if state.get("rec_judge") not in axes:
+        state["rec_judge"] = axes[0]
+    state["rec_limit"] = views.middle_speed(store, state["rec_device_id"], state["rec_task"], state["rec_judge"])
+    state["rec_second"] = None
+    for field in _SETUP:
+        state[f"rec_{field}"] = None
+    _touched()
+
+
+def _new_device(store: Store) -> None:
+    st.session_state["rec_judge"] = None
+    _new_speed(store)
+
+
+def _from_slider() -> None:
+    st.session_state["rec_limit"] = st.session_state["rec_slide"]
+    _touched()
+
+
+def _what(store: Store, known: dict[str, Device]) -> None:
+    st.selectbox(
+        "Device", list(known), format_func=lambda d: ui.device_label(known[d]), key="rec_device_id",
+        on_change=_new_device, args=(store,), filter_mode="contains",
+        help="Grouped by kind, most results first; type to search by name, kind or id.",
+    )  # fmt: skip
+    st.segmented_control(
+        "Task", ["infer", "train"], format_func=_word, key="rec_task", required=True,
+        on_change=_new_device, args=(store,), width="stretch",
+    )  # fmt: skip
+
+
+def _limit(store: Store) -> None:
+    state = st.session_state
+    device_id, task = state["rec_device_id"], state["rec_task"]
+    axes = views.axes_published(store, device_id, task)
+    if len(axes) > 1:
+        st.segmented_control(
+            "Judge by", list(axes), format_func=_word, key="rec_judge", required=True,
+            on_change=_new_speed, args=(store,), width="stretch",
+        )  # fmt: skip
+    elif axes and task == "infer":
+        st.caption(f"Only {_WORDS[axes[0]].lower()} is published for this device.")
+    judged = state["rec_judge"]
+    steps = views.speed_steps(store, device_id, task, judged)
+    options: list[float | None] = [*steps, None] if judged == "latency_ms" else [None, *steps]
+    current = state["rec_limit"]
+    state["rec_slide"] = None if current is None else views.nearest_step(current, steps)
+    label = "Latency of one image, at most" if judged == "latency_ms" else "Throughput, at least"
+    if state["rec_batch_size"] not in (None, 1) and judged == "latency_ms":
+        label = f"Latency of a batch of {state['rec_batch_size']}, at most"
+    slide, number = st.columns([2, 1], vertical_alignment="bottom", gap="small", wrap=False)
+    slide.select_slider(
+        label, options, key="rec_slide", on_change=_from_slider,
+        format_func=lambda v: "no limit" if v is None else METRICS[judged].show(v),
+    )  # fmt: skip
+    number.number_input(
+        METRICS[judged].unit, key="rec_limit", value=None, format="%g", step=None, placeholder="no limit",
+        on_change=_touched, help="The exact limit; empty means none.",
+    )  # fmt: skip
+
+
+def _which_models(store: Store) -> None:
+    st.multiselect(
+        "Families", ["all", *workflows.families(store)], key="rec_families", on_change=_touched,
+        format_func=_word,
+    )  # fmt: skip
+    st.selectbox(
+        "Accuracy that decides", list(ACCURACIES), key="rec_accuracy", on_change=_touched,
+        format_func=lambda name: METRICS[name].label,
+    )  # fmt: skip
+
+
+def _more_limits() -> None:
+    with st.expander("More limits", key="rec_more"):
+        _number("min_accuracy", "Accuracy at least (%)")
+        _number("max_params_m", "Parameters at most (M)")
+        _number("max_file_mb", "Weights file at most (MB)")
+        _number("max_memory_mb", "Peak memory at most (MB)", help="Unknown memory does not pass.")
+        _number("max_img_size", "Image size at most (px)")
+        if st.session_state["rec_judge"] == "latency_ms":
+            _number("second", "Throughput at least, in the same run (img/s)")
+        for field, label, options in (
+            ("licence", "Licence", ["any", "commercial"]),
+            ("pretraining", "Pretraining", ["any", "imagenet-1k"]),
+        ):
+            st.segmented_control(
+                label, options, key=f"rec_{field}", format_func=_word, required=True, on_change=_touched,
+                width="stretch",
+            )  # fmt: skip
+
+
+def _number(field: str, label: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own name
+    whole = field == "max_img_size"
+    st.number_input(
+        label, key=f"rec_{field}", value=None, step=1 if whole else None, format="%d" if whole else "%g",
+        placeholder="any", on_change=_touched, help=help,
+    )  # fmt: skip
+
+
+def _setup(store: Store) -> None:
+    state = st.session_state
+    published = workflows.setups(store, state["rec_device_id"])
+    published = published[published["task"] == state["rec_task"]]
+    chosen = [str(state[f"rec_{field}"]) for field in _SETUP if state[f"rec_{field}"] is not None]
+    with st.expander(f"Setup: {', '.join(chosen) or 'best published per model'}", key="rec_setup"):
+        for field in _SETUP:
+            values = views.choices(published[field])
+            linked = state[f"rec_{field}"]
+            if linked is not None and linked not in values:
+                values.append(linked)
+            st.selectbox(
+                field.replace("_", " ").capitalize(), [None, *values], key=f"rec_{field}", on_change=_touched,
+                format_func=lambda v: "best published" if v is None else str(v),
+            )  # fmt: skip
+
+
+def _question() -> Question:
+    state = st.session_state
+    fields: dict[str, Any] = {field: state[f"rec_{field}"] for field in _FIELDS}
+    fields["families"] = ("all",) if "all" in fields["families"] else tuple(fields["families"])
+    if state["rec_judge"] == "latency_ms":
+        fields |= {"max_latency_ms": state["rec_limit"], "min_throughput": state.get("rec_second")}
+    else:
+        fields["min_throughput"] = state["rec_limit"]
+    return Question(**fields)

@@ -1,0 +1,202 @@
+"""Results shaped for showing: frames and numbers that the pages draw. No Streamlit, no chart library."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advisor import workflows
+from advisor.advice import limits
+from advisor.advice.pareto import pareto_front
+from advisor.advice.recommend import candidates
+from advisor.advice.setups import Axis, choose_runs, describe_setup
+from advisor.evidence.store import Store
+from advisor.metrics import METRICS
+from advisor.records import FOUR_FAMILIES, Candidate, Question, Recommendation
+from advisor.snippet import timm_snippet
+
+_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)  # preferred numbers, ten a decade
+_MAX_STEPS = 61
+SETUP_FIELDS = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
+
+
+def landscape(store: Store, question: Question) -> pd.DataFrame:
+    """Every candidate on the question's device in the setup asked for, inside the limits or not.
+
+    Returns:
+        `Candidate`'s columns with `feasible` (booleans), `setup` (in words) and `position` (row number);
+        no row where nothing is published that answers the question.
+    """
+    asked = workflows.resolve(store, question)
+    known = workflows.device(store, asked.device_id)
+    runs = store.frame("runs", device_id=known.device_id, task=asked.task)
+    chosen = choose_runs(runs, asked, known.name)
+    frame = candidates(store.frame("scored"), chosen, asked)
+    frame["feasible"] = ~limits.broken(frame, asked).any(axis=1) if len(frame) else np.zeros(0, bool)
+    frame["setup"] = setups_in_words(frame)
+    return frame.assign(position=np.arange(len(frame)))
+
+
+def setups_in_words(frame: pd.DataFrame) -> pd.Series[str]:
+    """Each row's setup in words."""
+    if frame.empty:
+        return pd.Series([], index=frame.index, dtype=str)
+    columns = [frame[c].astype(object).where(frame[c].notna(), None) for c in SETUP_FIELDS]
+    keys = list(zip(*columns, strict=True))
+    words = {key: describe_setup(dict(zip(SETUP_FIELDS, key, strict=True))) for key in set(keys)}
+    return pd.Series([words[key] for key in keys], index=frame.index)
+
+
+def axes_published(store: Store, device_id: str, task: str) -> tuple[Axis, ...]:
+    """What the device can be asked about for a task: latency where batch 1 is published, throughput where any is."""
+    runs = store.frame("runs", device_id=device_id, task=task)
+    found: list[Axis] = []
+    if task == "infer" and bool((runs["latency_ms"].notna() & (runs["batch_size"] == 1)).any()):
+        found.append("latency_ms")
+    if bool(runs["throughput_per_s"].notna().any()):
+        found.append("throughput_per_s")
+    return tuple(found)
+
+
+def speed_steps(store: Store, device_id: str, task: str, axis: Axis) -> tuple[float, ...]:
+    """Round speeds over the published range of a device, ascending and about evenly spaced in the logarithm."""
+    runs = store.frame("runs", device_id=device_id, task=task)
+    speeds = _judged(runs, axis)
+    if speeds.empty:
+        return preferred(1.0, 1000.0)
+    return preferred(float(speeds.min()), float(speeds.max()))
+
+
+def middle_speed(store: Store, device_id: str, task: str, axis: Axis) -> float | None:
+    """A round limit that about half of the device's published runs keep; None where there is no run."""
+    speeds = _judged(store.frame("runs", device_id=device_id, task=task), axis)
+    if speeds.empty:
+        return None
+    middle = float(speeds.median())
+    steps = preferred(middle, middle)
+    return steps[-1] if axis == "latency_ms" else steps[0]
+
+
+def _judged(runs: pd.DataFrame, axis: Axis) -> pd.Series[float]:
+    rows = runs[runs["batch_size"] == 1] if axis == "latency_ms" else runs
+    return rows[axis].dropna()
+
+
+def preferred(low: float, high: float) -> tuple[float, ...]:
+    """Preferred numbers from just below `low` to just above `high`, thinned to at most 61."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    every = [float(f"{step}e{power}") for power in range(first, last + 1) for step in _STEPS]
+    start = max(i for i, value in enumerate(every) if value <= low)
+    stop = min(i for i, value in enumerate(every) if value >= high)
+    kept = every[start : stop + 1]
+    thin = math.ceil(len(kept) / _MAX_STEPS)
+    return tuple(kept[::thin] if kept[::thin][-1] == kept[-1] else [*kept[::thin], kept[-1]])
+
+
+def nearest_step(value: float, steps: tuple[float, ...]) -> float:
+    """The step closest to a value on the logarithmic scale."""
+    return min(steps, key=lambda step: abs(math.log(step / value))) if value > 0 else steps[0]
+
+
+def family_table(answer: Recommendation) -> pd.DataFrame:
+    """Best of each family as shown: the four first, then the others by accuracy, families without one last."""
+    names = sorted(
+        answer.by_family,
+        key=lambda n: (n not in FOUR_FAMILIES, -(_accuracy(answer.by_family[n]) or 0.0), n),
+    )
+    return candidate_table([(name, answer.by_family[name]) for name in names], answer)
+
+
+def candidate_table(
+    rows: list[tuple[str, Candidate | None]], answer: Recommendation, *, first: str = "Family"
+) -> pd.DataFrame:
+    """Candidates as text with units, one row each; a family without a candidate says so."""
+    accuracy, speed = METRICS[answer.question.accuracy], METRICS[answer.axis]
+    best = _accuracy(answer.pick)
+    return pd.DataFrame(
+        [
+            {
+                first: name,
+                "Weights": one.weights if one else "nothing within the limits",
+                "px": f"{one.img_size}" if one else "–",
+                accuracy.title: f"{one.accuracy:.2f}" if one and one.accuracy is not None else "–",
+                "vs pick": _difference(_accuracy(one), best),
+                speed.title.replace(" of one batch", ""): _number(getattr(one, answer.axis) if one else None),
+                "Params (M)": _number(one.params_m if one else None),
+                "Licence": (one.licence or "unknown") if one else "–",
+                "Evidence": one.evidence if one else "–",
+            }
+            for name, one in rows
+        ]
+    )
+
+
+def _accuracy(one: Candidate | None) -> float | None:
+    return None if one is None else one.accuracy
+
+
+def _difference(value: float | None, best: float | None) -> str:
+    if value is None or best is None:
+        return "–"
+    return "pick" if value == best else f"{value - best:+.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"
+
+
+def download_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The candidates of a chart as a table: every figure with its conditions and source, best accuracy first."""
+    kept = [
+        "weights", "architecture", "family", "img_size", "accuracy", "accuracy_name", "accuracy_error", "latency_ms",
+        "throughput_per_s", "batch_size", "params_m", "gmacs", "file_mb", "peak_memory_mb", "feasible", "licence",
+        "pretraining", "evidence", "source_id", "accuracy_source_id", "device_id", "task", "runtime", "software",
+        "threads", "unit", "precision", "layout", "note",
+    ]  # fmt: skip
+    ordered = frame.sort_values(["feasible", "accuracy", "weights"], ascending=[False, False, True])
+    return ordered[kept].reset_index(drop=True)
+
+
+def without_limit(question: Question) -> Question:
+    """The question without limits on speed, for the scale of a chart."""
+    return replace(question, max_latency_ms=None, min_throughput=None)
+
+
+def front_by_device(frame: pd.DataFrame, x: str, y: str) -> pd.Series[bool]:
+    """Which rows no other row of the same device beats in both metrics; rows without both never are."""
+    on_front = pd.Series(False, index=frame.index)
+    signs = [1.0 if METRICS[name].better == "lower" else -1.0 for name in (x, y)]
+    usable = frame[frame[x].notna() & frame[y].notna() & ~frame["suspect"]]
+    for _, group in usable.groupby("device_id"):
+        on_front.loc[group.index] = pareto_front(group[[x, y]].to_numpy(float) * signs)
+    return on_front
+
+
+def choices(column: pd.Series[Any]) -> list[Any]:
+    """The values of a column that are stated, sorted; whole numbers as such."""
+    stated = [v for v in column.dropna().unique() if v != ""]
+    return sorted(int(v) if pd.api.types.is_number(v) else str(v) for v in stated)
+
+
+def evaluation(store: Store, one: Candidate) -> tuple[float | None, str | None]:
+    """Crop share and interpolation of the evaluation behind a candidate's accuracy, where they are stated."""
+    rows = store.frame("accuracy_rows")
+    architecture, _, tag = one.weights.partition(".")
+    found = rows[
+        (rows["architecture"] == architecture) & (rows["tag"] == tag) & (rows["img_size"] == one.img_size)
+        & (rows["source_id"] == one.accuracy_source_id)
+    ]  # fmt: skip
+    if found.empty:
+        return None, None
+    row = found.iloc[0]
+    return (None if pd.isna(row["crop_pct"]) else float(row["crop_pct"])), str(row["interpolation"] or "") or None
+
+
+def snippet(store: Store, one: Candidate) -> str:
+    """Python that loads a candidate with the preprocessing of its published accuracy."""
+    crop_pct, interpolation = evaluation(store, one)
+    return timm_snippet(one, crop_pct=crop_pct, interpolation=interpolation)

@@ -1,0 +1,36 @@
+"""Recommend: a budget on the left, the answer on the right, and everything it rests on below."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from advisor import charts, ui, ui_answer, ui_budget, views, workflows
+
+store = ui.open_page("Recommend")
+question = ui_budget.ask(store)
+ui_budget.complaints()
+
+device = workflows.device(store, question.device_id)
+answer = workflows.recommend(store, question)
+candidates = views.landscape(store, question)
+
+ui_answer.headline(store, answer, device)
+if candidates.empty:
+    st.stop()
+
+ui_answer.best_of_families(answer)
+clicked = ui_answer.chart(charts.front_figure(answer, candidates, device.name), key="rec_chart")
+if clicked:
+    ui_answer.explanations(store, answer, clicked)
+
+why, change = st.columns([3, 2], gap="large")
+with why:
+    ui_answer.reasons(answer)
+with change:
+    ui_answer.what_would_change_it(store, answer)
+    ui_answer.ties_and_rejections(answer)
+
+if answer.pick is not None:
+    st.subheader("Use it")
+    st.code(views.snippet(store, answer.pick), language="python")
+ui_answer.all_candidates(candidates, device.device_id)
