@@ -61,16 +61,12 @@ class Question:
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise BadQuestion(f"{option_name(name)} must be a number above 0, not {value:g}.")
         if self.min_accuracy is not None and self.min_accuracy > 100:
-            raise BadQuestion(
-                f"--min-accuracy is in percent and cannot exceed 100, not {self.min_accuracy:g}."
-            )
+            raise BadQuestion(f"--min-accuracy is in percent and cannot exceed 100, not {self.min_accuracy:g}.")
         if self.accuracy not in ACCURACIES:
             raise UnknownName("accuracy", self.accuracy, ACCURACIES, hint=f"Known: {', '.join(ACCURACIES)}.")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise BadQuestion(
-                    f"{option_name(name)} must be {' or '.join(allowed)}, not '{getattr(self, name)}'."
-                )
+                raise BadQuestion(f"{option_name(name)} must be {' or '.join(allowed)}, not '{getattr(self, name)}'.")
         if not self.families:
             raise BadQuestion("Choose at least one family, or 'all'.")
         if self.task == "train" and self.max_latency_ms is not None:

@@ -22,13 +22,9 @@ _SHOWN_REJECTS = 20
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(
-            column, justify="right" if column.endswith((")", "px", "#")) else "left", overflow="fold"
-        )
+        table.add_column(column, justify="right" if column.endswith((")", "px", "#")) else "left", overflow="fold")
     return table
 
 
@@ -123,9 +119,7 @@ def models(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
             METRICS["gmacs"].show(row["gmacs"]),
             str(row["img_size"]),
         )
-        table.add_row(
-            row["weights"], row["family"], *numbers, row["pretraining"], row["licence"] or "unknown"
-        )
+        table.add_row(row["weights"], row["family"], *numbers, row["pretraining"], row["licence"] or "unknown")
     yield table
     if len(found) > limit:
         yield f"{limit} of {len(found):,} shown; --limit shows more, --json all."
@@ -165,10 +159,21 @@ def export_report(report: ExportReport) -> Iterator[Printable]:
 
 
 def refresh_report(report: RefreshReport) -> Iterator[Printable]:
-    """What is new, changed and gone, with examples."""
-    yield from report.lines()
+    """What is new, changed and gone, by file and with examples."""
+    table = _table(f"From {report.url}", "file", "state", "rows #", "new #", "changed #", "gone #")
+    for one in report.files:
+        if one.state != "same":
+            counts = (one.n_rows, one.n_new, one.n_changed, one.n_gone)
+            table.add_row(one.file, one.state, *(f"{count:,}" for count in counts))
+    yield table if table.row_count else "Nothing is newer than what is in use."
+    for word, examples in (("new", report.new), ("changed", report.changed), ("gone", report.gone)):
+        for text in examples:
+            yield f"  {word}: {text}"
 
 
 def build_report(report: BuildReport) -> Iterator[Printable]:
     """How many weights the catalogue has now, and what could not be built."""
-    yield from report.lines()
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions)
+    yield f"{report.written:,} weights written ({versions}); {len(report.failed):,} could not be built."
+    for name, reason in report.failed:
+        yield f"  {name}: {reason}"

@@ -136,18 +136,37 @@ def claims_on(store: Store, device_id: str) -> tuple[ClaimResult, ...]:
 
 @lru_cache(maxsize=512)
 def _claims_on(store: Store, version: str, device_id: str) -> tuple[ClaimResult, ...]:
-    return claims.check(
-        device(store, device_id),
-        store.frame("scored"),
-        store.frame("runs", device_id=device_id, task="infer"),
-        store.frame("runs", device_id=device_id, task="train"),
-        _extra(store, version),
+    shared = _background(store, version)
+    infer, train = (store.frame("runs", device_id=device_id, task=task) for task in ("infer", "train"))
+    prepared = claims.prepare(shared.networks, infer, train)
+    return tuple(claims.check_prepared("all", device(store, device_id), prepared, shared))
+
+
+@lru_cache(maxsize=2)
+def _background(store: Store, version: str) -> claims.Background:
+    extra = claims.Extra(
+        accuracy=store.query("accuracy_rows"),
+        training_cost=store.query("training_cost"),
+        complexity=store.query("complexity"),
     )
+    return claims.background(store.frame("scored"), extra)
 
 
 def all_claims(store: Store) -> list[ClaimResult]:
     """Every claim on every device that advice can be given for: the matrix of the Evidence page."""
-    return [result for known in advisable(store) for result in claims_on(store, known.device_id)]
+    return list(_all_claims(store, store.version()))
+
+
+@lru_cache(maxsize=2)
+def _all_claims(store: Store, version: str) -> tuple[ClaimResult, ...]:
+    shared = _background(store, version)
+    infer, train = (store.query("runs", device_id=None, task=task) for task in ("infer", "train"))
+    infer_of, train_of = (dict(tuple(runs.groupby("device_id"))) for runs in (infer, train))
+    found: list[ClaimResult] = []
+    for known in advisable(store):
+        runs = (infer_of.get(known.device_id, infer[:0]), train_of.get(known.device_id, train[:0]))
+        found += claims.check_prepared("all", known, claims.prepare(shared.networks, *runs), shared)
+    return tuple(found)
 
 
 def explain(store: Store, question: Question, name: str) -> tuple[Explanation, ...]:
@@ -224,9 +243,7 @@ def export_results(
     return exchange.export_results(store, path, kind=kind, device_ids=device_ids)
 
 
-def refresh(
-    store: Store, *, url: str | None = None, progress: Progress = lambda _share, _what: None
-) -> RefreshReport:
+def refresh(store: Store, *, url: str | None = None, progress: Progress = lambda _share, _what: None) -> RefreshReport:
     """Fetch newer timm tables, validate them, and put them in place in one step."""
     return refreshing.refresh(store, url=url or refreshing.UPSTREAM, progress=progress)
 

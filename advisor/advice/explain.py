@@ -29,16 +29,12 @@ class Explanation:
     text: str
 
 
-def explain(
-    frame: pd.DataFrame, question: Question, answer: Recommendation, name: str
-) -> tuple[Explanation, ...]:
+def explain(frame: pd.DataFrame, question: Question, answer: Recommendation, name: str) -> tuple[Explanation, ...]:
     """One explanation for each candidate of that weights or architecture name, by weights and image size."""
     named = frame[(frame["weights"] == name) | (frame["architecture"] == name)]
     ordered = named.sort_values(["weights", "img_size"])
     feasible = frame[~limits.broken(frame, question).any(axis=1)]
-    return tuple(
-        _one(Candidate.from_row(row), feasible, question, answer) for row in ordered.to_dict("records")
-    )
+    return tuple(_one(Candidate.from_row(row), feasible, question, answer) for row in ordered.to_dict("records"))
 
 
 def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Recommendation) -> Explanation:

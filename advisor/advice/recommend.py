@@ -131,9 +131,7 @@ class _Pool:
     def one(self, position: int) -> Candidate:
         return Candidate.from_row({name: values[position] for name, values in self.columns.items()})
 
-    def settle(
-        self, mask: np.ndarray
-    ) -> tuple[Candidate | None, tuple[ties.Stage, ...], tuple[Candidate, ...]]:
+    def settle(self, mask: np.ndarray) -> tuple[Candidate | None, tuple[ties.Stage, ...], tuple[Candidate, ...]]:
         """The pick of the masked rows, the stages that settled it, and the other ties in order."""
         rows = np.flatnonzero(mask)
         if not len(rows):
@@ -181,9 +179,7 @@ def _beyond(best: Candidate | None, question: Question, pick: Candidate | None) 
     if best.weights == pick.weights or abs(cost) <= error:
         text = f"Keeping to the chosen families costs nothing that can be told from sampling error (±{error:.2f})."
     else:
-        text = (
-            f"Keeping to the chosen families costs {cost:.1f} points against {best.weights} ({best.family})."
-        )
+        text = f"Keeping to the chosen families costs {cost:.1f} points against {best.weights} ({best.family})."
     return Beyond(best, cost, text)
 
 
@@ -251,9 +247,7 @@ def _nothing_published(
     """No run speaks to the question: say so, and offer the answer without the limit on speed."""
     text = str(chosen.missing)
     free = replace(question, max_latency_ms=None, min_throughput=None, batch_size=None)
-    other = (
-        recommend(scored, runs, free, device_name, speak=speak) if free != question and len(runs) else None
-    )
+    other = recommend(scored, runs, free, device_name, speak=speak) if free != question and len(runs) else None
     offered = other.pick if other else None
     if offered is not None and other is not None:
         speed = METRICS[other.axis].show(getattr(offered, other.axis))

@@ -62,9 +62,7 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
     if batch is not None:
         judged &= runs["batch_size"].to_numpy(float) == batch
     if not judged.any():
-        return Chosen(
-            runs[judged], axis, "", missing=_missing(runs[wanted], axis, batch, device_name, question)
-        )
+        return Chosen(runs[judged], axis, "", missing=_missing(runs[wanted], axis, batch, device_name, question))
     is_quantised = runs["precision"].isin(QUANTISED).to_numpy(bool)
     left = 0
     if question.precision is None and not is_quantised[judged].all():
@@ -118,9 +116,7 @@ def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str
         )
     at = f"batch-{batch} " if batch is not None else ""
     other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
-    asked = f"No {at}{METRICS[axis].label.lower()} is published for {device_name}".replace(
-        " of one batch", ""
-    )
+    asked = f"No {at}{METRICS[axis].label.lower()} is published for {device_name}".replace(" of one batch", "")
     offers = []
     for metric in (axis, other):
         given = runs[runs[metric].notna() & runs["batch_size"].notna()]
@@ -155,9 +151,7 @@ def describe_setup(setup: dict[str, object]) -> str:
         setup.get("runtime"),
         setup.get("precision") or "precision not stated",
         setup.get("layout"),
-        f"batch {int(float(str(batch)))}"
-        if batch is not None and batch == batch
-        else "batch size not stated",
+        f"batch {int(float(str(batch)))}" if batch is not None and batch == batch else "batch size not stated",
         setup.get("software"),
         f"{setup['threads']} threads" if setup.get("threads") else "",
         f"on the {setup['unit']}" if setup.get("unit") else "",

@@ -27,9 +27,7 @@ def metric_of(limit: str, question: Question) -> Metric:
     return METRICS[question.accuracy if name == "accuracy" else name]
 
 
-def what_if(
-    frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick: Candidate
-) -> tuple[WhatIf, ...]:
+def what_if(frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick: Candidate) -> tuple[WhatIf, ...]:
     """For each limit, the least move that gains more than the sampling error of the pick's accuracy.
 
     Only candidates that break that one limit and no other count. Sorted by gain, best first, then limit.
@@ -47,9 +45,7 @@ def what_if(
         if limit in LIMITED:
             pool = pool[pool[LIMITED[limit]].notna()]
         if not pool.empty:
-            found.append(
-                _numeric(pool, limit, question, pick) if limit in LIMITED else _policy(pool, limit, pick)
-            )
+            found.append(_numeric(pool, limit, question, pick) if limit in LIMITED else _policy(pool, limit, pick))
     return tuple(sorted(found, key=lambda w: (-w.gain_points, w.limit)))
 
 
@@ -79,9 +75,7 @@ def _policy(pool: pd.DataFrame, limit: str, pick: Candidate) -> WhatIf:
     return WhatIf(limit, to, gain, str(best["weights"]), text)
 
 
-def nearest_miss(
-    frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame, question: Question
-) -> NearestMiss:
+def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame, question: Question) -> NearestMiss:
     """The candidate that comes closest to the limits, and what each broken limit would have to be.
 
     Closest = fewest broken limits, then the smallest sum of log-ratios by which numeric limits are exceeded,

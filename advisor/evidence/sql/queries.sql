@@ -10,12 +10,12 @@ WHERE c.architecture NOT LIKE 'test\_%' ESCAPE '\'
 ORDER BY c.weights, s.img_size;
 
 -- name: runs
--- Every usable speed row of a device and a task: a timm architecture at a stated image size, not suspect.
+-- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
 SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
        s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
        s.latency_ms, s.peak_memory_mb, s.note, s.evidence
 FROM all_speed s
-WHERE s.device_id = $device_id AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
+WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
   AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\'
 ORDER BY s.row_id;
 
