@@ -36,18 +36,25 @@ def test_front_is_the_definition(losses: np.ndarray) -> None:
     assert pareto_front(losses).tolist() == slow_front(losses)
 
 
-@given(hnp.arrays(np.float64, st.tuples(st.integers(0, 40), st.just(2)), elements=coarse | fine))
-def test_front_over_many_blocks_is_the_definition(losses: np.ndarray) -> None:
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(0, 40), st.just(2)), elements=coarse | fine),
+    st.sampled_from([1, 2, 3, 8]),
+    st.sampled_from([1, 3]),
+)
+def test_front_over_many_blocks_and_ranges_is_the_definition(losses: np.ndarray, rows: int, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pareto, "_BLOCK_ROWS", 4)
+        patch.setattr(pareto, "_RANGE_ROWS", rows)
+        patch.setattr(pareto, "_SAMPLE_STEP", step)
         assert pareto_front(losses).tolist() == slow_front(losses)
 
 
 def test_more_rows_than_a_block_all_on_the_front() -> None:
-    x = np.random.default_rng(7).permutation(40_000).astype(float)
+    x = np.random.default_rng(7).permutation(150_000).astype(float)
     losses = np.column_stack([x, -x])
     assert pareto_front(losses).all()
-    assert pareto_front(np.vstack([losses, losses + 0.5])).tolist() == [True] * 40_000 + [False] * 40_000
+    twice = pareto_front(np.vstack([losses, losses + 0.5]))
+    assert twice.tolist() == [True] * 150_000 + [False] * 150_000
 
 
 def test_equal_rows_stand_or_fall_together() -> None:
