@@ -120,7 +120,7 @@ def rows(ids: Iterable[str]) -> tuple[str, ...]:
 
 def times(ratio: float) -> str:
     """A ratio as people write it: 1.8x, 0.45x."""
-    return f"{ratio:.1f}x" if ratio >= 0.95 else f"{ratio:.2f}x"
+    return f"{ratio:.1f}x" if ratio >= 0.995 else f"{ratio:.2f}x"
 
 
 def spread(ratio: Sequence[float] | NDArray[np.float64]) -> str:

@@ -24,8 +24,9 @@ from advisor.advice.claim_checks import (
     times,
     too_few,
 )
-from advisor.advice.claim_frames import Best, OwnResult
+from advisor.advice.claim_frames import GROUPS, Best, OwnResult
 from advisor.advice.matching import match_at_equal_top1
+from advisor.evidence.families import family_of
 from advisor.records import Verdict
 
 IN1K = "best ImageNet-1k weights of each"
@@ -154,12 +155,10 @@ def _unreached(against: dict[str, Duel], best: Best) -> str:
 
 def _own_results(case: Case, group: str) -> dict[str, list[OwnResult]]:
     """The claim's authors' own results of a group by setup, in words: these sources agree in all they state."""
-    members = {
-        name for name, belongs in zip(case.prepared.networks.architecture, case.group(group), strict=True) if belongs
-    }
+    belongs = GROUPS[group]  # by name, as timm has no weights for some of these networks
     found: dict[str, list[OwnResult]] = {}
     for runs in case.prepared.infer.setups:
-        chosen = [own for own in runs.own if own.architecture in members]
+        chosen = [own for own in runs.own if belongs(own.architecture, family_of(own.architecture))]
         if chosen:
             found.setdefault(runs.setup.words, []).extend(chosen)
     return found

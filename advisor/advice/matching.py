@@ -6,11 +6,12 @@ passes per second), `top1` is in percent; "equal accuracy" means within the samp
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from advisor.advice.pareto import pareto_front
 from advisor.advice.ties import sampling_error
@@ -119,27 +120,34 @@ def behind_front(top1: Floats, speed: Floats, rival_top1: Floats, rival_speed: F
 
 
 def rank_agreement(cost: Floats, time: Floats) -> RankAgreement:
-    """Spearman's and Kendall's coefficients (tau-b) between a cost and the time of the same networks."""
+    """Spearman's and Kendall's coefficients (tau-b) between a cost and the time of the same networks.
+
+    Counted here because importing `scipy.stats` takes longer (1 to 2 s) than the rest of an answer; a test
+    holds both to scipy's.
+    """
     n = len(cost)
     if n < 2 or np.ptp(cost) == 0 or np.ptp(time) == 0:
         return RankAgreement(float("nan"), float("nan"), float("nan"), n)
-    # Spearman's is Pearson's of the ranks; five times faster than scipy's wrapper on small tables
-    ranks = stats.rankdata(np.vstack([cost, time]), axis=1)
-    spearman = float(np.asarray(np.corrcoef(ranks))[0, 1])
-    kendall = float(stats.kendalltau(cost, time).statistic)
-    return RankAgreement(spearman, kendall, _misordered(cost, time, kendall), n)
+    ranks = pd.DataFrame({"cost": cost, "time": time}).rank().to_numpy()  # ties share their mean rank
+    spearman = float(np.asarray(np.corrcoef(ranks.T))[0, 1])
+    pairs = n * (n - 1) / 2
+    not_tied_cost, not_tied_time = pairs - _tied_pairs(cost), pairs - _tied_pairs(time)
+    both = np.unique(np.column_stack([cost, time]), axis=0, return_inverse=True)[1]
+    untied = not_tied_cost + not_tied_time - pairs + _tied_pairs(both)
+    wrong = _discordant_pairs(cost, time)
+    kendall = float((untied - 2 * wrong) / np.sqrt(not_tied_cost * not_tied_time))
+    return RankAgreement(spearman, kendall, wrong / untied if untied else float("nan"), n)
 
 
-def _misordered(cost: Floats, time: Floats, kendall: float) -> float:
-    """Discordant pairs over pairs without a tie, from tau-b: tau * sqrt((n0 - n1)(n0 - n2)) = C - D."""
-    pairs = len(cost) * (len(cost) - 1) / 2
-    tied_cost, tied_time = _tied_pairs(cost), _tied_pairs(time)
-    tied_both = _tied_pairs(np.unique(np.column_stack([cost, time]), axis=0, return_inverse=True)[1])
-    untied = pairs - tied_cost - tied_time + tied_both
-    if untied <= 0:
-        return float("nan")
-    difference = kendall * np.sqrt((pairs - tied_cost) * (pairs - tied_time))
-    return float((untied - difference) / 2 / untied)
+def _discordant_pairs(cost: Floats, time: Floats) -> int:
+    """Pairs in which the higher cost has the lower time; insertion into a sorted list, 1 ms for 1,300 networks."""
+    seen: list[float] = []
+    wrong = 0
+    for value in time[np.lexsort((time, cost))].tolist():
+        place = bisect_right(seen, value)
+        wrong += len(seen) - place
+        seen.insert(place, value)
+    return wrong
 
 
 def _tied_pairs(values: NDArray[np.generic]) -> float:
