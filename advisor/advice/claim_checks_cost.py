@@ -125,7 +125,7 @@ def tresnet_m_matches_resnet50(case: Case) -> Finding:
     more_accurate = gain > float(sampling_error(top1[theirs], "top1"))
     text = (
         f"On {case.name} TResNet-M's speed is {' and '.join(parts)} that of ResNet-50; top-1 is {top1[ours]:.1f} % "
-        f"against {top1[theirs]:.1f} % ({IN1K}, {gain:+.1f} points), "
+        f"against {top1[theirs]:.1f} % ({IN1K}, {round(gain, 1) + 0.0:+.1f} points), "
         f"{'higher' if more_accurate else 'not higher'} beyond the sampling error."
     )
     own = known.own.get(_PAPERS_RESNET50)

@@ -53,7 +53,7 @@ def efficientnet_without_gpu(case: Case) -> Finding:
     scope = "of any size"
     if not case.without_gpu:
         allowed = case.prepared.networks.params_m <= SMALL_PARAMS_M
-        scope = f"up to {SMALL_PARAMS_M:g} M parameters (the device is no CPU)"
+        scope = f"up to {SMALL_PARAMS_M:g} M parameters as the device is no CPU"
     mine = case.group("EfficientNet") & allowed
     rivals = {name: case.group(name) & allowed & ~np.isnan(best.top1) for name in CPU_RIVALS}
     every_rival = np.logical_or.reduce(list(rivals.values()))
