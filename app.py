@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from advisor import ui
 
 st.set_page_config(
     page_title="Backbone advisor",
-    page_icon=":material/speed:",
+    page_icon=Path(__file__).parent / ".streamlit" / "icon.png",
     layout="wide",
     initial_sidebar_state=320,
 )

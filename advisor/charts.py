@@ -13,7 +13,7 @@ from advisor.records import Candidate, Recommendation
 
 # family -> colour (Okabe-Ito, legible on white and on near-black) and symbol
 FAMILY_SIGNS: dict[str, tuple[str, str]] = {
-    "ResNeSt": ("#CC79A7", "diamond"),
+    "ResNeSt": ("#C2699A", "diamond"),
     "EfficientNet": ("#0A86C9", "circle"),
     "MobileNet": ("#D55E00", "triangle-up"),
     "RegNet": ("#009E73", "square"),
@@ -27,6 +27,7 @@ SERIES_SIGNS: tuple[tuple[str, str], ...] = (
 LIMIT_COLOUR = "#C2452D"
 INK = "#7A828C"  # lines and notes, on either background
 FRONT_HEIGHT_PX = 430
+_VIEW_MARGIN = 0.04  # share of the range left free on each side
 _HOVER = (
     "<b>%{customdata[0]}</b> · %{customdata[1]} px<br>%{customdata[2]}<br>%{y:.2f} % · %{x:,.4g} {unit}<br>"
     "%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
@@ -64,7 +65,19 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
         figure.add_hline(y=question.min_accuracy, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
     title = speed.title.replace(" of one batch", "")
     _lay_out(figure, f"{title} on {device_name}", accuracy.title, log_x=True)
+    _frame_points(figure, candidates, answer.axis)
+    figure.update_layout(dragmode=False, uirevision=f"{device_name}-{answer.axis}-{question.accuracy}")
     return figure
+
+
+def _frame_points(figure: go.Figure, candidates: pd.DataFrame, axis: str) -> None:
+    """Fix the view on the candidates, so that notes and limits outside do not stretch it."""
+    if candidates.empty:
+        return
+    x, y = np.log10(candidates[axis].to_numpy(float)), candidates["accuracy"].to_numpy(float)
+    for values, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
+        margin = _VIEW_MARGIN * float(np.ptp(values)) or 0.5
+        update(range=[float(values.min()) - margin, float(values.max()) + margin])
 
 
 def _by_sign(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -122,28 +135,24 @@ def _add_front(figure: go.Figure, front: Sequence[Candidate], axis: str) -> None
 
 
 def _add_pick(figure: go.Figure, pick: Candidate, axis: str) -> None:
-    x = getattr(pick, axis)
     figure.add_trace(
         go.Scatter(
-            x=[x], y=[pick.accuracy], mode="markers", name="Pick", hoverinfo="skip",
+            x=[getattr(pick, axis)], y=[pick.accuracy], mode="markers", name=f"Pick: {pick.architecture}",
             marker={"symbol": "circle-open", "size": 19, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
+            hoverinfo="skip",
         )
-    )  # fmt: skip
-    figure.add_annotation(
-        x=float(np.log10(x)), y=pick.accuracy, text=f"<b>{pick.architecture}</b>", showarrow=True, arrowhead=0,
-        arrowcolor=INK, ax=-50, ay=-34, font={"size": 13},
     )  # fmt: skip
 
 
 def _lay_out(figure: go.Figure, x_title: str, y_title: str, *, log_x: bool, height: int = FRONT_HEIGHT_PX) -> None:
     figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 48, "b": 8}, dragmode="pan", hovermode="closest",
-        clickmode="event+select", uirevision="keep",
+        height=height, margin={"l": 8, "r": 8, "t": 48, "b": 8}, dragmode="zoom", hovermode="closest",
+        clickmode="event+select",
         legend={"orientation": "h", "y": 1.09, "yanchor": "bottom", "x": 0, "itemsizing": "constant", "title": None},
     )  # fmt: skip
     figure.update_xaxes(title=x_title, zeroline=False, automargin=True)
     if log_x:
-        figure.update_xaxes(type="log", dtick="D2", tickformat=",~g", exponentformat="none")
+        figure.update_xaxes(type="log", tickformat=",~g", exponentformat="none")
     figure.update_yaxes(title=y_title, zeroline=False, automargin=True)
 
 
@@ -179,7 +188,7 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
         )  # fmt: skip
     _lay_out(figure, METRICS[x].title, METRICS[y].title, log_x=METRICS[x].log)
     if METRICS[y].log:
-        figure.update_yaxes(type="log", dtick="D2", tickformat=",~g", exponentformat="none")
+        figure.update_yaxes(type="log", tickformat=",~g", exponentformat="none")
     return figure
 
 

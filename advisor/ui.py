@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from advisor import workflows
+from advisor import charts, workflows
 from advisor.errors import AdvisorError, DataError
 from advisor.evidence.store import Store
 from advisor.metrics import METRICS
@@ -90,6 +90,15 @@ def grouped_by_kind(known: Sequence[Device]) -> list[Device]:
     for one in known:
         most[one.kind] = max(most.get(one.kind, 0), one.n_models)
     return sorted(known, key=lambda d: (-most[d.kind], d.kind, -d.n_models, d.device_id))
+
+
+# family -> colour of Streamlit's palette that is nearest to the one it has in the charts
+_FAMILY_COLOURS = {"ResNeSt": "violet", "EfficientNet": "blue", "MobileNet": "orange", "RegNet": "green"}
+
+
+def family(name: str) -> str:
+    """Markdown of a family with the colour and symbol that it has in the charts."""
+    return f":{_FAMILY_COLOURS.get(name, 'gray')}[{charts.family_glyph(name)}] {name}"
 
 
 def evidence_badge(kind: str) -> str:

@@ -6,14 +6,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from advisor import charts, ui, ui_budget, views, workflows
+from advisor import ui, ui_budget, views, workflows
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import adjusted
 from advisor.metrics import METRICS
-from advisor.records import Device, Recommendation, option_name
+from advisor.records import Device, Recommendation
 
-_RELAX_LIMIT = 6
+_TIES_SHOWN = 4
 
 
 def headline(store: Store, answer: Recommendation, device: Device) -> None:
@@ -53,12 +53,14 @@ def _figures(answer: Recommendation) -> None:
     assert pick is not None
     accuracy = METRICS[answer.question.accuracy]
     error = f" ± {pick.accuracy_error:.2f}" if pick.accuracy_error is not None else ""
+    latency = f"Latency (batch {pick.batch_size})" if pick.batch_size else "Latency"
     figures = {
-        "Family": f"{charts.family_glyph(pick.family)} {pick.family}",
+        "Family": ui.family(pick.family),
         accuracy.label: f"{accuracy.show(pick.accuracy)}{error}",
+        latency: METRICS["latency_ms"].show(pick.latency_ms),
         **{
-            METRICS[name].label.replace(" of one batch", ""): METRICS[name].show(getattr(pick, name))
-            for name in ("latency_ms", "throughput_per_s", "params_m", "gmacs", "file_mb")
+            METRICS[name].label: METRICS[name].show(getattr(pick, name))
+            for name in ("throughput_per_s", "params_m", "gmacs", "file_mb")
         },
         "Pretraining": pick.pretraining,
         "Licence": pick.licence or "unknown",
@@ -71,7 +73,7 @@ def _figures(answer: Recommendation) -> None:
 def best_of_families(answer: Recommendation) -> None:
     """One row a family: its best within the limits, with the symbol it has in the chart."""
     shown = views.family_table(answer)
-    shown["Family"] = [f"{charts.family_glyph(name)} {name}" for name in shown["Family"]]
+    shown["Family"] = [ui.family(name) for name in shown["Family"]]
     shown["Weights"] = [f"`{w}`" if "." in w else w for w in shown["Weights"]]
     st.subheader("Best of each family")
     with st.container(key="families"):
@@ -126,7 +128,7 @@ def what_would_change_it(store: Store, answer: Recommendation) -> None:
         moved = adjusted(answer.question, change.limit, change.to)
         st.button(
             change.text, key=f"rec_whatif_{i}", type="tertiary", icon=":material/arrow_forward:",
-            on_click=ui_budget.set_question, args=(store, moved), help="Move this limit",
+            on_click=ui_budget.set_question, args=(store, moved), help="Move this limit", wrap=True,
         )  # fmt: skip
 
 
@@ -134,12 +136,13 @@ def ties_and_rejections(answer: Recommendation) -> None:
     """What ties with the pick, what comes next, and how many candidates each limit rejects."""
     if answer.ties:
         st.subheader("Tied with the pick")
-        rows = [(f"{charts.family_glyph(c.family)} {c.family}", c) for c in answer.ties[:5]]
-        for name, one in rows:
-            st.markdown(f"- `{one.weights}` {one.img_size} px · {one.accuracy:.2f} % · {name}")
+        for one in answer.ties[:_TIES_SHOWN]:
+            st.markdown(f"- `{one.weights}` {one.img_size} px · {one.accuracy:.2f} % · {ui.family(one.family)}")
+        if len(answer.ties) > _TIES_SHOWN:
+            st.caption(f"and {len(answer.ties) - _TIES_SHOWN} more")
     if answer.runner_up is not None:
         st.markdown(f"**Runner-up:** `{answer.runner_up.weights}`, {answer.runner_up.accuracy:.2f} %")
-    counts = " · ".join(f"{option_name(name)} {n:,}" for name, n in answer.rejected.items() if n)
+    counts = " · ".join(f"{views.LIMIT_WORDS.get(name, name)} {n:,}" for name, n in answer.rejected.items() if n)
     st.caption(
         f"{answer.feasible:,} of {answer.considered:,} candidates are within the limits."
         + (f" Rejected by {counts}." if counts else "")

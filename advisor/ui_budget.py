@@ -38,6 +38,8 @@ def ask(store: Store) -> Question:
     """
     known = {d.device_id: d for d in ui.grouped_by_kind(workflows.advisable(store))}
     _follow_link(store, list(known))
+    with st.container(key="hint"):  # the style shows it only where the sidebar starts closed
+        st.caption("The budget and the other pages open with » at the top left.")
     with st.sidebar:
         _what(store, known)
         _limit(store)
@@ -146,9 +148,9 @@ def _limit(store: Store) -> None:
     options: list[float | None] = [*steps, None] if judged == "latency_ms" else [None, *steps]
     current = state["rec_limit"]
     state["rec_slide"] = None if current is None else views.nearest_step(current, steps)
-    label = "Latency of one image, at most" if judged == "latency_ms" else "Throughput, at least"
-    if state["rec_batch_size"] not in (None, 1) and judged == "latency_ms":
-        label = f"Latency of a batch of {state['rec_batch_size']}, at most"
+    label = "Throughput at least"
+    if judged == "latency_ms":
+        label = f"Latency at most (batch {state['rec_batch_size'] or 1})"
     slide, number = st.columns([2, 1], vertical_alignment="bottom", gap="small", wrap=False)
     slide.select_slider(
         label, options, key="rec_slide", on_change=_from_slider,

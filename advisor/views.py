@@ -21,6 +21,12 @@ from advisor.snippet import timm_snippet
 
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)  # preferred numbers, ten a decade
 _MAX_STEPS = 61
+# limit -> what it limits, in words
+LIMIT_WORDS: dict[str, str] = {
+    "max_latency_ms": "latency", "min_throughput": "throughput", "max_params_m": "parameters",
+    "max_memory_mb": "memory", "max_file_mb": "weights file", "min_accuracy": "accuracy",
+    "max_img_size": "image size", "licence": "licence", "pretraining": "pretraining", "families": "family",
+}  # fmt: skip
 SETUP_FIELDS = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
 
 
@@ -121,11 +127,11 @@ def candidate_table(
         [
             {
                 first: name,
-                "Weights": one.weights if one else "nothing within the limits",
-                "px": f"{one.img_size}" if one else "–",
                 accuracy.title: f"{one.accuracy:.2f}" if one and one.accuracy is not None else "–",
                 "vs pick": _difference(_accuracy(one), best),
                 speed.title.replace(" of one batch", ""): _number(getattr(one, answer.axis) if one else None),
+                "Weights": one.weights if one else "nothing within the limits",
+                "px": f"{one.img_size}" if one else "–",
                 "Params (M)": _number(one.params_m if one else None),
                 "Licence": (one.licence or "unknown") if one else "–",
                 "Evidence": one.evidence if one else "–",
