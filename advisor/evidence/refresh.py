@@ -21,7 +21,8 @@ import pandas as pd
 
 from advisor.errors import RefreshFailed, StoreUnusable
 from advisor.evidence import published, upstream
-from advisor.evidence.download import UPSTREAM, Downloads
+from advisor.evidence.download import UPSTREAM as UPSTREAM
+from advisor.evidence.download import Downloads
 from advisor.evidence.schema import COLUMNS
 from advisor.evidence.store import Store
 
