@@ -64,7 +64,7 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
     if question.min_accuracy is not None:
         figure.add_hline(y=question.min_accuracy, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
     title = speed.title.replace(" of one batch", "")
-    _lay_out(figure, f"{title} on {device_name}", accuracy.title, log_x=True)
+    lay_out(figure, f"{title} on {device_name}", accuracy.title, log_x=True)
     _frame_points(figure, candidates, answer.axis)
     figure.update_layout(dragmode=False, uirevision=f"{device_name}-{answer.axis}-{question.accuracy}")
     return figure
@@ -103,7 +103,7 @@ def _add_family(figure: go.Figure, name: str, group: pd.DataFrame, axis: str, sp
                 opacity=0.95 if feasible else 0.28,
                 marker={
                     "color": colour, "size": 8 if feasible else 5,
-                    "symbol": _symbols(rows["evidence"], symbol),
+                    "symbol": evidence_symbols(rows["evidence"], symbol),
                     "line": {"width": np.where(measured, 1.5, 1.0 if symbol == "x-thin" else 0.0), "color": colour},
                 },
                 customdata=_conditions(rows), hovertemplate=_HOVER.replace("{unit}", speed.unit),
@@ -112,7 +112,7 @@ def _add_family(figure: go.Figure, name: str, group: pd.DataFrame, axis: str, sp
         )  # fmt: skip
 
 
-def _symbols(evidence: pd.Series[str], symbol: str) -> str | list[str]:
+def evidence_symbols(evidence: pd.Series[str], symbol: str) -> str | list[str]:
     """Predicted points are drawn open, published and measured ones filled."""
     if not (evidence == "predicted").any():
         return symbol
@@ -144,7 +144,8 @@ def _add_pick(figure: go.Figure, pick: Candidate, axis: str) -> None:
     )  # fmt: skip
 
 
-def _lay_out(figure: go.Figure, x_title: str, y_title: str, *, log_x: bool, height: int = FRONT_HEIGHT_PX) -> None:
+def lay_out(figure: go.Figure, x_title: str, y_title: str, *, log_x: bool, height: int = FRONT_HEIGHT_PX) -> None:
+    """Axis titles, margins and the legend above, the same for every chart."""
     figure.update_layout(
         height=height, margin={"l": 8, "r": 8, "t": 48, "b": 8}, dragmode="zoom", hovermode="closest",
         clickmode="event+select",
@@ -164,21 +165,22 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
             `setup`, `evidence`, `source_id`.
     """
     figure = go.Figure()
+    hover = _HOVER.replace("{unit}", METRICS[x].unit).replace("%{y:.2f} %", "%{y:,.4g} " + METRICS[y].unit)
     for i, (name, rows) in enumerate(frame.groupby(group, sort=True)):
         colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
-        symbols = [
-            "x-thin-open" if s else f"{symbol}-open" if e == "predicted" else symbol
-            for s, e in zip(rows["suspect"], rows["evidence"], strict=True)
-        ]
-        hover = _HOVER.replace("{unit}", METRICS[x].unit).replace("%{y:.2f} %", "%{y:,.4g} " + METRICS[y].unit)
-        figure.add_trace(
-            go.Scattergl(
-                x=rows[x].to_numpy(float), y=rows[y].to_numpy(float), mode="markers", name=str(name),
-                marker={"color": colour, "symbol": symbols, "size": 6, "opacity": 0.7},
-                customdata=np.column_stack([_conditions(rows), rows["position"].to_numpy(object)]),
-                hovertemplate=hover, legendgroup=str(name),
-            )
-        )  # fmt: skip
+        for suspect, part in rows.groupby("suspect"):
+            figure.add_trace(
+                go.Scattergl(
+                    x=part[x].to_numpy(float), y=part[y].to_numpy(float), mode="markers",
+                    name=f"{name}, suspect" if suspect else str(name), legendgroup=str(name), opacity=0.7,
+                    marker={
+                        "color": colour, "size": 9 if suspect else 6,
+                        "symbol": "x-thin-open" if suspect else evidence_symbols(part["evidence"], symbol),
+                    },
+                    customdata=np.column_stack([_conditions(part), part["position"].to_numpy(object)]),
+                    hovertemplate=hover,
+                )
+            )  # fmt: skip
         front = rows[rows["on_front"]].sort_values([x, y])
         figure.add_trace(
             go.Scatter(
@@ -186,31 +188,7 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
                 line={"color": colour, "width": 1.5}, hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
-    _lay_out(figure, METRICS[x].title, METRICS[y].title, log_x=METRICS[x].log)
+    lay_out(figure, METRICS[x].title, METRICS[y].title, log_x=METRICS[x].log)
     if METRICS[y].log:
         figure.update_yaxes(type="log", tickformat=",~g", exponentformat="none")
-    return figure
-
-
-def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
-    """One model's speed across devices, a dot a setup, fastest device on top.
-
-    Args:
-        frame: Columns `device` (name), `evidence`, `setup`, `source_id` and `axis`.
-    """
-    speed = METRICS[axis]
-    better_first = frame.groupby("device")[axis].agg("min" if speed.better == "lower" else "max")
-    order = list(better_first.sort_values(ascending=speed.better == "higher").index)
-    figure = go.Figure(
-        go.Scatter(
-            x=frame[axis].to_numpy(float), y=frame["device"], mode="markers",
-            marker={"color": "#0A86C9", "size": 9, "opacity": 0.75, "symbol": _symbols(frame["evidence"], "circle")},
-            customdata=frame[["setup", "evidence", "source_id"]].to_numpy(object), showlegend=False,
-            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
-            + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
-        )
-    )  # fmt: skip
-    _lay_out(figure, speed.title.replace(" of one batch", ""), "", log_x=True, height=max(220, 90 + 24 * len(order)))
-    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
-    figure.update_layout(margin={"t": 12})
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from advisor import charts, workflows
 from advisor.errors import AdvisorError, DataError
+from advisor.evidence.exchange import as_csv
 from advisor.evidence.store import Store
 from advisor.metrics import METRICS
 from advisor.records import Device, Reason
@@ -84,6 +85,22 @@ def device_label(known: Device) -> str:
     return f"{kind_label(known.kind)} · {known.name} ({known.device_id})"
 
 
+def device_names(store: Store) -> dict[str, str]:
+    """Id -> name of the devices that advice can be given for, grouped by kind."""
+    return {d.device_id: d.name for d in grouped_by_kind(workflows.advisable(store))}
+
+
+def device_option(store: Store, device_id: str) -> str:
+    """A device of that id as pickers show it."""
+    return _labels(store, store.version())[device_id]
+
+
+@st.cache_data(show_spinner=False, max_entries=2)
+def _labels(_store: Store, version: str) -> dict[str, str]:
+    """Id -> label, kept until any result changes; `version` is the key."""
+    return {d.device_id: device_label(d) for d in workflows.devices(_store)}
+
+
 def grouped_by_kind(known: Sequence[Device]) -> list[Device]:
     """Devices by kind, the kind with the most models first, and within it by models."""
     most: dict[str, int] = {}
@@ -143,18 +160,14 @@ def metric_columns(frame: pd.DataFrame) -> dict[str, Any]:
     return heads
 
 
-def table(frame: pd.DataFrame, *, key: str, height: int | None = None, select: bool = False) -> Any:
-    """A table with the registry's heads and formats; with `select`, rows can be chosen."""
-    return st.dataframe(
-        frame, key=key, hide_index=True, column_config=metric_columns(frame),
-        height=height if height is not None else "auto",
-        **({"on_select": "rerun", "selection_mode": "multi-row"} if select else {}),
-    )  # fmt: skip
+def table(frame: pd.DataFrame, *, key: str, height: int | Literal["auto"] = "auto") -> None:
+    """A table with the registry's heads and formats."""
+    st.dataframe(frame, key=key, hide_index=True, column_config=metric_columns(frame), height=height)
 
 
 def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
     """A button that saves a table as CSV; the file is made only when asked for."""
     st.download_button(
-        f"Download {len(frame):,} rows (CSV)", data=lambda: frame.to_csv(index=False), file_name=name, mime="text/csv",
+        f"Download {len(frame):,} rows (CSV)", data=lambda: as_csv(frame), file_name=name, mime="text/csv",
         key=key, icon=":material/download:", on_click="ignore", disabled=frame.empty,
     )  # fmt: skip

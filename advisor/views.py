@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 
 from advisor import workflows
 from advisor.advice import limits
-from advisor.advice.pareto import pareto_front
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Axis, choose_runs, describe_setup
 from advisor.evidence.store import Store
@@ -167,25 +166,15 @@ def download_columns(frame: pd.DataFrame) -> pd.DataFrame:
     return ordered[kept].reset_index(drop=True)
 
 
-def without_limit(question: Question) -> Question:
-    """The question without limits on speed, for the scale of a chart."""
-    return replace(question, max_latency_ms=None, min_throughput=None)
-
-
-def front_by_device(frame: pd.DataFrame, x: str, y: str) -> pd.Series[bool]:
-    """Which rows no other row of the same device beats in both metrics; rows without both never are."""
-    on_front = pd.Series(False, index=frame.index)
-    signs = [1.0 if METRICS[name].better == "lower" else -1.0 for name in (x, y)]
-    usable = frame[frame[x].notna() & frame[y].notna() & ~frame["suspect"]]
-    for _, group in usable.groupby("device_id"):
-        on_front.loc[group.index] = pareto_front(group[[x, y]].to_numpy(float) * signs)
-    return on_front
+def positions_of(selected: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Row numbers of the points selected in a chart; they stand last in each point's custom data."""
+    return sorted({int(point["customdata"][-1]) for point in selected if point.get("customdata")})
 
 
 def choices(column: pd.Series[Any]) -> list[Any]:
     """The values of a column that are stated, sorted; whole numbers as such."""
     stated = [v for v in column.dropna().unique() if v != ""]
-    return sorted(int(v) if pd.api.types.is_number(v) else str(v) for v in stated)
+    return sorted(v if isinstance(v, str) else int(v) for v in stated)
 
 
 def evaluation(store: Store, one: Candidate) -> tuple[float | None, str | None]:

@@ -1,0 +1,93 @@
+"""Figures of the Compare page: one model across devices, recipes of one architecture, two devices."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from advisor.advice.compare import DeviceComparison
+from advisor.charts import evidence_symbols, lay_out
+from advisor.metrics import METRICS
+
+
+def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
+    """One model's speed across devices, a dot a setup, fastest device on top.
+
+    Args:
+        frame: Columns `device` (name), `evidence`, `setup`, `source_id` and `axis`.
+    """
+    speed = METRICS[axis]
+    better_first = frame.groupby("device")[axis].agg("min" if speed.better == "lower" else "max")
+    order = list(better_first.sort_values(ascending=speed.better == "higher").index)
+    figure = go.Figure(
+        go.Scatter(
+            x=frame[axis].to_numpy(float), y=frame["device"], mode="markers",
+            marker={
+                "color": "#0A86C9", "size": 9, "opacity": 0.75,
+                "symbol": evidence_symbols(frame["evidence"], "circle"),
+            },
+            customdata=frame[["setup", "evidence", "source_id"]].to_numpy(object), showlegend=False,
+            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
+            + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
+        )
+    )  # fmt: skip
+    lay_out(figure, speed.title.replace(" of one batch", ""), "", log_x=True, height=max(220, 90 + 24 * len(order)))
+    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
+    figure.update_layout(margin={"t": 12})
+    return figure
+
+
+def recipe_figure(rows: pd.DataFrame) -> go.Figure:
+    """Top-1 of each recipe of one architecture with its sampling error; ImageNet-1k alone filled, extra data open.
+
+    Args:
+        rows: Columns `weights`, `top1`, `top1_error`, `imagenet_1k_only`, `recipe`, `pretraining`.
+    """
+    rows = rows[rows["top1"].notna()].sort_values(["top1", "weights"])
+    figure = go.Figure()
+    for plain, label, symbol, colour in (
+        (True, "ImageNet-1k only", "circle", "#0A86C9"),
+        (False, "extra data", "diamond-open", "#D55E00"),
+    ):
+        part = rows[rows["imagenet_1k_only"].astype(bool) == plain]
+        figure.add_trace(
+            go.Scatter(
+                x=part["top1"], y=part["weights"], mode="markers", name=label,
+                error_x={"array": part["top1_error"], "thickness": 1, "width": 3},
+                marker={"color": colour, "symbol": symbol, "size": 9},
+                customdata=part[["recipe", "pretraining"]].to_numpy(object),
+                hovertemplate="<b>%{y}</b><br>%{x:.2f} %<br>%{customdata[0]} · %{customdata[1]}<extra></extra>",
+            )
+        )  # fmt: skip
+    lay_out(figure, METRICS["top1"].title, "", log_x=False, height=max(220, 110 + 20 * len(rows)))
+    figure.update_yaxes(categoryorder="array", categoryarray=list(rows["weights"]), title=None)
+    return figure
+
+
+def two_devices_figure(found: DeviceComparison) -> go.Figure:
+    """Each common model's speed on both devices, the median ratio as a line; models of a front stand out."""
+    assert found.metric is not None
+    metric, models = METRICS[found.metric], found.models
+    figure = go.Figure()
+    on_front = models["on_front_a"].astype(int) + 2 * models["on_front_b"].astype(int)
+    signs = (
+        (0, "on neither front", "#8A8F98", "x-thin-open", 5),
+        (1, f"on the front of {found.device_a}", "#D55E00", "triangle-up", 10),
+        (2, f"on the front of {found.device_b}", "#0A86C9", "diamond", 10),
+        (3, "on both fronts", "#009E73", "square", 10),
+    )
+    for value, label, colour, symbol, size in signs:
+        part = models[on_front == value]
+        figure.add_trace(
+            go.Scattergl(
+                x=part["value_a"].to_numpy(float), y=part["value_b"].to_numpy(float), mode="markers", name=label,
+                marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
+                customdata=part[["architecture", "img_size", "ratio", "top1"]].to_numpy(object),
+                hovertemplate="<b>%{customdata[0]}</b> · %{customdata[1]} px<br>%{customdata[3]:.2f} %<br>"
+                "%{x:,.4g} → %{y:,.4g} " + metric.unit + " (%{customdata[2]:.3g}x)<extra></extra>",
+            )
+        )  # fmt: skip
+    title = metric.title.replace(" of one batch", "")
+    lay_out(figure, f"{title} on {found.device_a}", f"{title} on {found.device_b}", log_x=True)
+    figure.update_yaxes(type="log", tickformat=",~g", exponentformat="none")
+    return figure
