@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -167,7 +168,7 @@ class Candidate:
     note: str
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Candidate:
+    def from_row(cls, row: Mapping[Any, Any]) -> Candidate:
         """A candidate from a table row; missing values (NaN, NA) become None or empty text."""
         return cls(**{f.name: _clean(row.get(f.name), f.name) for f in fields(cls)})
 

@@ -183,7 +183,7 @@ def test_the_edge_tpu_pages_disagree_on_efficientnet_edgetpu(known: pd.DataFrame
 def test_paddleclas_prints_two_latencies_of_dpn_on_the_v100(known: pd.DataFrame) -> None:
     row = one(known, c.LATENCY, "dpn68", "v100, infer, tensorrt, TensorRT 8.0.3.4, fp32, batch 1, 224 px")
     assert (row["low"], row["high"]) == (2.82, 8.18)
-    assert row["sources"] == ("paddleclas",)
+    assert row["sources"] == ("paddleclas", "paddleclas-readme")
 
 
 def test_resnet50_recipes_stand_five_points_apart(known: pd.DataFrame) -> None:

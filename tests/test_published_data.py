@@ -39,7 +39,8 @@ def test_import_report_accounts_for_every_row_of_a_file(line: dict[str, object])
 def test_import_report_totals_are_those_of_the_transcription() -> None:
     """The counts that the transcription states for itself: 41,169 speed, 28,281 accuracy, 230 training cost."""
     kind = REPORT["file"].str.extract(r"\.(\w+)\.csv$")[0]
-    totals = REPORT.groupby(kind)["rows_in_source"].sum()
+    by_hand = REPORT["file"] == "paddleclas-readme.speed.csv"
+    totals = REPORT[~by_hand].groupby(kind)["rows_in_source"].sum()
     assert (totals["speed"], totals["accuracy"], totals["training_cost"]) == (41_169, 28_281, 230)
     from_timm = REPORT.set_index("file").loc["timm-benchmark.complexity.csv", "rows_in_source"]
     assert totals["complexity"] - from_timm == 2_589
@@ -59,7 +60,7 @@ def test_every_row_has_a_listed_source_and_device(kind: str) -> None:
 def test_every_source_says_title_version_or_date_and_licence_or_nothing() -> None:
     sources = published.read_sources(PUBLISHED / "sources.toml")
     assert (sources["title"] != "").all()
-    assert len(sources) == 49
+    assert len(sources) == 50
     assert set(sources.columns) >= {"authors", "url", "licence", "version", "date"}
 
 

@@ -102,6 +102,17 @@ def test_only_one_refreshed_folder_is_kept(small: Store, server: Server, tables:
     assert list(small.home.glob("refreshed-*")) == [report.folder]
 
 
+def test_tables_shipped_later_outdate_a_refresh(
+    small: Store, small_data: Path, server: Server, tables: dict[str, str]
+) -> None:
+    edit(server, GPU_FILE, "22000.00", "23000.00", tables)
+    refresh(small, url=server.url)
+    shipped = small_data / "published" / "timm-benchmark.speed.csv"
+    shipped.write_text(shipped.read_text(encoding="utf-8").replace("22000", "24000.5"), encoding="utf-8")
+    assert small.refreshed is None
+    assert 24000.5 in speed_of(small, "resnet18", "rtx-4090")
+
+
 def test_own_results_are_never_touched(small: Store, server: Server, tables: dict[str, str]) -> None:
     small.ensure()
     small.migrate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from advisor.advice import limits
@@ -71,5 +72,5 @@ def _dominating(one: Candidate, feasible: pd.DataFrame, axis: Axis) -> Candidate
     wins = (points <= here).all(axis=1) & (points < here).any(axis=1)
     if not wins.any():
         return None
-    best = feasible[wins].sort_values(["accuracy", "weights"], ascending=[False, True]).iloc[0]
-    return Candidate.from_row(best.to_dict())
+    best = feasible.iloc[np.flatnonzero(wins)].sort_values(["accuracy", "weights"], ascending=[False, True])
+    return Candidate.from_row(best.iloc[0].to_dict())

@@ -22,21 +22,21 @@ _IMAGENET_1K_ONLY = DATASETS[IMAGENET_1K][0]
 
 
 @dataclass(frozen=True, slots=True)
-class _Limited:
+class Limited:
     """What a numeric limit is about: the candidate's field, and its name in a sentence."""
 
     field: str
     noun: str
 
 
-_LIMITED: dict[str, _Limited] = {
-    "max_latency_ms": _Limited("latency_ms", "latency"),
-    "min_throughput": _Limited("throughput_per_s", "throughput"),
-    "max_params_m": _Limited("params_m", "parameter count"),
-    "max_memory_mb": _Limited("peak_memory_mb", "peak memory"),
-    "max_file_mb": _Limited("file_mb", "weights file"),
-    "min_accuracy": _Limited("accuracy", "accuracy"),
-    "max_img_size": _Limited("img_size", "image size"),
+LIMITED: dict[str, Limited] = {
+    "max_latency_ms": Limited("latency_ms", "latency"),
+    "min_throughput": Limited("throughput_per_s", "throughput"),
+    "max_params_m": Limited("params_m", "parameter count"),
+    "max_memory_mb": Limited("peak_memory_mb", "peak memory"),
+    "max_file_mb": Limited("file_mb", "weights file"),
+    "min_accuracy": Limited("accuracy", "accuracy"),
+    "max_img_size": Limited("img_size", "image size"),
 }
 
 
@@ -121,7 +121,7 @@ def _is_lower_bound(name: str) -> bool:
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
-    return frame[_LIMITED[name].field].to_numpy(dtype=float, na_value=np.nan)
+    return frame[LIMITED[name].field].to_numpy(dtype=float, na_value=np.nan)
 
 
 def _known_true(column: pd.Series) -> np.ndarray:
@@ -130,7 +130,7 @@ def _known_true(column: pd.Series) -> np.ndarray:
 
 
 def _numeric_miss(candidate: Candidate, question: Question, name: str, limit: float) -> Broken | None:
-    limited = _LIMITED[name]
+    limited = LIMITED[name]
     value: float | None = getattr(candidate, limited.field)
     metric = METRICS[question.accuracy if name == "min_accuracy" else limited.field]
     noun = metric.label if name == "min_accuracy" else limited.noun

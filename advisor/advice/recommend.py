@@ -211,14 +211,14 @@ def _own_reasons(
             reasons.append(Reason("licence-unclear", text, "timm's metadata"))
     if chosen.quantised:
         text = (
-            "These runs are of quantised networks, but the accuracies are of the float weights: quantised accuracy "
-            "is lower by an unpublished amount, so check it before relying on the pick."
+            "These runs are of quantised networks, but the accuracies are of the float weights: quantised "
+            "accuracy is lower by an unpublished amount, so check it before relying on the pick."
         )
         reasons.append(Reason("quantised-accuracy", text, _OURS))
     if chosen.left_quantised:
         text = (
-            f"{chosen.left_quantised:,} faster-looking runs of quantised networks were set aside, because the published "
-            "accuracies are of float weights; ask for them with --precision."
+            f"{chosen.left_quantised:,} faster-looking runs of quantised networks were set aside, because the "
+            "published accuracies are of float weights; ask for them with --precision."
         )
         reasons.append(Reason("quantised-set-aside", text, _OURS))
     return tuple(reasons)
@@ -229,8 +229,8 @@ def _near_limit(question: Question, pick: Candidate) -> list[Reason]:
         bound = getattr(question, limit)
         if bound is not None and value is not None and abs(value - bound) <= _NEAR_LIMIT * bound:
             text = (
-                f"The pick is within {_NEAR_LIMIT:.0%} of the limit: on your own machine it may land on the other side; "
-                "measure it before relying on it."
+                f"The pick is within {_NEAR_LIMIT:.0%} of the limit: on your own machine it may land on the other "
+                "side; measure it before relying on it."
             )
             return [Reason("near-the-limit", text, _OURS)]
     return []

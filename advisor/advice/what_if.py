@@ -5,25 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from advisor.advice.limits import LIMITED
 from advisor.metrics import METRICS, Metric
 from advisor.records import Candidate, NearestMiss, Question, WhatIf, option_name
 
-# limit of a question -> metric it limits
-LIMITED: dict[str, str] = {
-    "max_latency_ms": "latency_ms",
-    "min_throughput": "throughput_per_s",
-    "max_params_m": "params_m",
-    "max_memory_mb": "peak_memory_mb",
-    "max_file_mb": "file_mb",
-    "min_accuracy": "accuracy",
-    "max_img_size": "img_size",
-}
 _RELAXED_POLICY: dict[str, str] = {"licence": "any", "pretraining": "any", "families": "all"}
 
 
 def metric_of(limit: str, question: Question) -> Metric:
     """The metric that a numeric limit is about."""
-    name = LIMITED[limit]
+    name = LIMITED[limit].field
     return METRICS[question.accuracy if name == "accuracy" else name]
 
 
@@ -34,7 +25,7 @@ def what_if(frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick:
     """
     if pick.accuracy is None:
         return ()
-    frame = frame[["weights", "family", "licence", "pretraining", *LIMITED.values()]]
+    frame = frame[["weights", "family", "licence", "pretraining", *(limited.field for limited in LIMITED.values())]]
     breaks = broken.sum(axis=1)
     better = frame["accuracy"] > pick.accuracy + (pick.accuracy_error or 0.0)
     found = []
@@ -43,14 +34,14 @@ def what_if(frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick:
             continue
         pool = frame[broken[limit] & (breaks == 1) & better]
         if limit in LIMITED:
-            pool = pool[pool[LIMITED[limit]].notna()]
+            pool = pool[pool[LIMITED[limit].field].notna()]
         if not pool.empty:
             found.append(_numeric(pool, limit, question, pick) if limit in LIMITED else _policy(pool, limit, pick))
     return tuple(sorted(found, key=lambda w: (-w.gain_points, w.limit)))
 
 
 def _numeric(pool: pd.DataFrame, limit: str, question: Question, pick: Candidate) -> WhatIf:
-    column = LIMITED[limit]
+    column = LIMITED[limit].field
     lower_limit = limit.startswith("min_")
     ordered = pool.sort_values([column, "accuracy", "weights"], ascending=[not lower_limit, False, True])
     best = ordered.iloc[0]
@@ -98,7 +89,7 @@ def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame
     says = []
     for limit in [c for c in broken.columns if bool(broken.iloc[order[0]][c])]:
         if limit in LIMITED:
-            value = best[LIMITED[limit]]
+            value = best[LIMITED[limit].field]
             metric = metric_of(limit, question)
             if value != value:
                 says.append(f"drop {option_name(limit)} ({metric.label.lower()} is not published)")

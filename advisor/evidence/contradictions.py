@@ -39,17 +39,6 @@ COLUMNS: tuple[str, ...] = (
     "explanation",
 )  # fmt: skip
 
-# Latencies (ms at batch 1, 4, 8) that PaddleClas prints in a second document for V100, FP32, TensorRT at 224
-# px: docs/zh_CN/models/ImageNet1k/README.md of release/2.6. The tidy files keep the first table, DPN.md.
-_DPN_README: dict[str, tuple[float, float, float]] = {
-    "dpn68": (8.18, 11.40, 14.82),
-    "dpn92": (12.48, 20.04, 25.10),
-    "dpn98": (14.70, 25.55, 35.12),
-    "dpn107": (19.46, 35.62, 50.22),
-    "dpn131": (19.64, 34.60, 47.42),
-}
-_DPN_FILE = "docs/zh_CN/models/ImageNet1k/README.md"
-
 _FULL_TEST_SET = 50_000  # images of ImageNet-val
 _SETUP = (
     "device_id", "task", "runtime", "threads", "unit", "precision", "layout", "batch_size", "img_size",
@@ -83,7 +72,7 @@ def contradictions(speed_rows: pd.DataFrame, accuracy_rows: pd.DataFrame, comple
         rest, `sources` and `row_ids` are tuples. Sorted by kind as in `KINDS`, then the largest
         `ratio_or_difference` first, then subject and conditions.
     """
-    accuracy, speed = _usable(accuracy_rows), _with_second_dpn(_usable(speed_rows))
+    accuracy, speed = _usable(accuracy_rows), _usable(speed_rows)
     found = [
         *_same_weights(accuracy),
         *_other_weights(accuracy),
@@ -99,24 +88,6 @@ def contradictions(speed_rows: pd.DataFrame, accuracy_rows: pd.DataFrame, comple
 
 def _usable(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["architecture"] != "") & ~rows["suspect"] & (rows["evidence"] == "published")]
-
-
-def _with_second_dpn(speed: pd.DataFrame) -> pd.DataFrame:
-    """Adds the figures of PaddleClas's second document beside the rows of its first."""
-    first = speed[
-        (speed["source_id"] == "paddleclas")
-        & (speed["device_id"] == "v100")
-        & speed["source_file"].str.endswith("DPN.md")
-        & speed["architecture"].isin(list(_DPN_README))
-        & speed["batch_size"].isin([1, 4, 8])
-    ]
-    if first.empty or (speed["architecture"].isin(list(_DPN_README)) & (speed["source_file"] == _DPN_FILE)).any():
-        return speed
-    printed = [
-        _DPN_README[architecture][(1, 4, 8).index(int(batch))]
-        for architecture, batch in zip(first["architecture"], first["batch_size"], strict=True)
-    ]
-    return pd.concat([speed, first.assign(latency_ms=printed, source_file=_DPN_FILE, row_id="")])
 
 
 def _same_weights(accuracy: pd.DataFrame) -> list[Finding]:

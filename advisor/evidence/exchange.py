@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from advisor.errors import BadQuestion, ImportFailed, StoreUnusable, UnknownName, close_names
 from advisor.evidence import schema
-from advisor.evidence.schema import COLUMNS, WHOLE_NUMBERS, Reject
+from advisor.evidence.schema import COLUMNS, REQUIRED, WHOLE_NUMBERS, Reject
 from advisor.evidence.store import Store
 from advisor.records import Evidence
 
@@ -34,10 +34,7 @@ MAX_BYTES = 500_000_000  # everything that is published has 11 MB
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _PARQUET_MAGIC = b"PAR1"
 _ZIP_MAGIC = b"PK\x03\x04"
-_MUST_HAVE = {
-    "speed": ("source_id", "model", "device_id", "task", "runtime"),
-    "accuracy": ("source_id", "model", "dataset", "metric", "value"),
-}
+
 _EXPECTED = "a results file is CSV (UTF-8, ',' between cells) or Parquet with a header like that of an export"
 
 
@@ -225,14 +222,14 @@ def _reason(architecture: str, tag: str, evidence: str, *, architectures: set[st
 def _kind(path: Path, text: pd.DataFrame) -> str:
     """The kind whose columns the file has; ImportFailed if it is no kind that can be imported."""
     fitting = max(COLUMNS, key=lambda kind: len(set(COLUMNS[kind]) & set(text.columns)))
-    if fitting not in _MUST_HAVE:
+    if fitting not in KINDS:
         raise ImportFailed(f"{path.name} holds {fitting} rows: only speed and accuracy results can be imported.")
     kind = fitting
-    lacking = [column for column in _MUST_HAVE[kind] if column not in text]
+    lacking = [column for column in REQUIRED[kind] if column not in text]
     if lacking:
         raise ImportFailed(
             f"{path.name} lacks the column '{lacking[0]}': a file of {kind} results needs the columns "
-            f"{', '.join(_MUST_HAVE[kind])}."
+            f"{', '.join(REQUIRED[kind])}."
         )
     columns = list(text.columns)
     if repeated := [column for column in (*COLUMNS[kind], "evidence") if columns.count(column) > 1]:

@@ -31,6 +31,12 @@ def data_files(data: Path, refreshed: Path | None = None) -> list[Path]:
     return [*files, *(p for p in [data / "catalogue.csv"] if p.exists())]
 
 
+def shipped_mark(data: Path) -> str:
+    """Tells one shipped edition of timm's tables from another (by size), so that an upgrade outdates a refresh."""
+    tables = sorted((data / "published").glob("timm-*.csv"))
+    return " ".join(f"{p.name}:{p.stat().st_size}" for p in tables)
+
+
 def stamp(files: list[Path]) -> str:
     """A cheap fingerprint (path, size, modification time) that tells when `content_hash` must be taken."""
     lines = [f"{p}\t{(s := p.stat()).st_size}\t{s.st_mtime_ns}" for p in files]

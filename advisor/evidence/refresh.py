@@ -134,7 +134,7 @@ def refresh(
     if any(f.state in ("changed", "added") for f in files):
         fresh = {kind: _joined(kind, compared, tables[kind]) for kind in TABLES}
         devices, new_devices = _devices(store.data, fresh["speed"])
-        folder = _swap(store.home, fresh, devices, say)
+        folder = _swap(store, fresh, devices, say)
     say(1.0, "Newer tables in use" if folder else "Nothing newer")
     return RefreshReport(
         url, files, _examples(c.new for c in compared), _examples(c.changed for c in compared),
@@ -260,12 +260,13 @@ def _devices(data: Path, speed: pd.DataFrame) -> tuple[pd.DataFrame | None, tupl
     return devices, tuple(sorted(str(device) for device in unknown["device_id"]))
 
 
-def _swap(home: Path, tables: dict[str, pd.DataFrame], devices: pd.DataFrame | None, say: published.Progress) -> Path:
+def _swap(store: Store, tables: dict[str, pd.DataFrame], devices: pd.DataFrame | None, say: published.Progress) -> Path:
     """Write the tables into a folder named after their content, then point at it."""
     texts = {TABLES[kind]: _csv(table) for kind, table in tables.items()}
     if devices is not None:
         texts["devices.csv"] = _csv(devices)
     digest = hashlib.sha256("\0".join(f"{n}\0{t}" for n, t in sorted(texts.items())).encode()).hexdigest()
+    home = store.home
     folder = home / f"refreshed-{digest[:12]}"
     part = home / f"{folder.name}.{os.getpid()}.part"
     pointer, pointer_part = home / "refreshed.txt", home / f"refreshed.txt.{os.getpid()}.part"
@@ -277,7 +278,7 @@ def _swap(home: Path, tables: dict[str, pd.DataFrame], devices: pd.DataFrame | N
         if folder.exists():  # left by a refresh that was interrupted before it pointed here
             shutil.rmtree(folder)
         part.replace(folder)
-        pointer_part.write_text(folder.name, encoding="utf-8")
+        pointer_part.write_text(f"{folder.name}\n{published.shipped_mark(store.data)}\n", encoding="utf-8")
         say(0.98, "Putting the newer tables in use")
         pointer_part.replace(pointer)
     except OSError as exc:

@@ -28,12 +28,13 @@ KINDS: tuple[str, ...] = tuple(COLUMNS)
 WHOLE_NUMBERS: tuple[str, ...] = ("batch_size", "img_size")
 NUMBERS: tuple[str, ...] = ("throughput_per_s", "latency_ms", "peak_memory_mb", "value", "crop_pct")
 
-_REQUIRED: dict[str, tuple[str, ...]] = {
+REQUIRED: dict[str, tuple[str, ...]] = {
     "speed": ("source_id", "model", "device_id", "task", "runtime"),
     "accuracy": ("source_id", "model", "dataset", "metric", "value"),
     "complexity": ("source_id", "model", "metric", "value"),
     "training_cost": ("source_id", "model", "metric", "value"),
 }
+_YES, _NO = ("yes", "true", "1"), ("", "no", "false", "0")
 _PERCENT_METRICS = ("top1", "top5")
 _DEVICE_ID = r"[a-z0-9][a-z0-9.-]{0,79}"
 _IMG_SIZE_RANGE = (8, 8192)  # px; published tables run from 96 to 1024
@@ -67,7 +68,7 @@ def typed(kind: str, text: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
         first = mask & (reasons == "")
         reasons[first] = reason[first]
 
-    for column in _REQUIRED[kind]:
+    for column in REQUIRED[kind]:
         reject(frame[column] == "", pd.Series(f"{column} is empty", index=frame.index))
     for column in [c for c in (*WHOLE_NUMBERS, *NUMBERS) if c in frame]:
         given = frame[column]
@@ -79,20 +80,16 @@ def typed(kind: str, text: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
         reject(_out_of_range(kind, column, number, frame), column + " " + given + " is out of range")
         frame[column] = number
     if kind == "speed":
-        reject(
-            ~frame["task"].isin(["infer", "train"]), "task '" + frame["task"] + "' is neither infer nor train"
-        )
+        reject(~frame["task"].isin(["infer", "train"]), "task '" + frame["task"] + "' is neither infer nor train")
         nothing = frame["throughput_per_s"].isna() & frame["latency_ms"].isna()
         reject(nothing, pd.Series("neither throughput_per_s nor latency_ms is given", index=frame.index))
         bad_id = ~frame["device_id"].str.fullmatch(_DEVICE_ID)
-        reject(
-            bad_id, "device_id '" + frame["device_id"] + "' is not lower-case letters, digits, '.' and '-'"
-        )
-    frame["suspect"] = frame["suspect"].isin(["yes", "true", "True", "1"])
+        reject(bad_id, "device_id '" + frame["device_id"] + "' is not lower-case letters, digits, '.' and '-'")
+    said = frame["suspect"].str.lower()
+    reject(~said.isin([*_YES, *_NO]), "suspect '" + frame["suspect"] + "' is neither yes nor no")
+    frame["suspect"] = said.isin(_YES)
     bad = reasons != ""
-    rejects = [
-        Reject(int(line), str(reason)) for line, reason in zip(frame["line"][bad], reasons[bad], strict=True)
-    ]
+    rejects = [Reject(int(line), str(reason)) for line, reason in zip(frame["line"][bad], reasons[bad], strict=True)]
     return frame[~bad].reset_index(drop=True), rejects
 
 

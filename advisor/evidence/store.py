@@ -62,9 +62,12 @@ class Store:
 
     @property
     def refreshed(self) -> Path | None:
-        """The folder of newer upstream tables in use, if a refresh put one in place."""
+        """The folder of newer upstream tables in use; None where no refresh ran since data/ came with these."""
         pointer = self.home / "refreshed.txt"
-        return self.home / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+        if not pointer.is_file():
+            return None
+        folder, _, mark = pointer.read_text(encoding="utf-8").partition("\n")
+        return self.home / folder if mark.strip() == published.shipped_mark(self.data) else None
 
     def ensure(self, progress: published.Progress = lambda _share, _what: None) -> bool:
         """Build the published store if it is missing or older than data/; True when it was built."""
@@ -142,6 +145,7 @@ class Store:
     def migrate(self) -> None:
         """Bring the user's own store to this version; a step and its record commit together."""
         steps = sorted((SQL / "migrations").glob("*.sql"))
+        self._make_home()
         with _turn, self._connection(self.local_path, read_only=False) as con:
             con.execute("CREATE TABLE IF NOT EXISTS migrations (step INTEGER PRIMARY KEY, name VARCHAR)")
             done = {row[0] for row in con.execute("SELECT step FROM migrations").fetchall()}
@@ -160,6 +164,12 @@ class Store:
                 "update the advisor, or set ADVISOR_HOME to another folder."
             )
 
+    def _make_home(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise _unusable(self.home, exc) from exc
+
     def _meta(self) -> dict[str, str]:
         if not self.published_path.exists():
             return {}
@@ -176,7 +186,7 @@ class Store:
         part = self.published_path.with_suffix(f".{os.getpid()}.part")
         progress(0.65, "Building the published store")
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self._make_home()
             part.unlink(missing_ok=True)
             with self._connection(part, read_only=False) as con:
                 for name, frame in tables.items():

@@ -67,9 +67,7 @@ def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str |
 def common_columns(source: Row) -> Row:
     """The columns every kind shares; internal file names of pasted texts become 'text'."""
     architecture, _, tag = source["timm_model"].partition(".")
-    source_file = (
-        "text" if re.fullmatch(r"\d{3}_[0-9a-f]+\.txt", source["source_file"]) else source["source_file"]
-    )
+    source_file = "text" if re.fullmatch(r"\d{3}_[0-9a-f]+\.txt", source["source_file"]) else source["source_file"]
     suspect = "yes" if re.search(r"suspect|implausible", source["note"], re.IGNORECASE) else ""
     return {
         **source,
@@ -104,11 +102,9 @@ def software_of(note: str, runtime: str, version: str) -> str:
     if not torch and version:
         found.append(f"torch {version}" if runtime.startswith("pytorch") else version)
     for pattern, name in ((r"\bcu=([\w.]+)", "CUDA"), (r"\bqairt=([\w.]+)", "QAIRT")):
-        if match := re.search(pattern, note):
-            found.append(f"{name} {match.group(1)}")
+        found += [f"{name} {stated}" for stated in re.findall(pattern, note)[:1]]
     for pattern in (r"NGC container [\w.-]+", r"TensorRT \d[\w.]*"):
-        if match := re.search(pattern, note):
-            found.append(match.group(0))
+        found += re.findall(pattern, note)[:1]
     return ", ".join(found)
 
 
@@ -130,33 +126,29 @@ def transcribe_results(folder: Path, out: Path) -> Iterator[Account]:
 def _write(out: Path, name: str, kind: str, source_rows: list[Row]) -> Account:
     tidied = [tidy(kind, row) for row in source_rows]
     kept = list(dict.fromkeys(tidied))
-    left_out = (
-        {"repeat a row above letter for letter": len(tidied) - len(kept)} if len(kept) < len(tidied) else {}
-    )
+    left_out = {"repeat a row above letter for letter": len(tidied) - len(kept)} if len(kept) < len(tidied) else {}
     digest = write_rows(out / name, COLUMNS[kind], kept)
     return Account(name, len(source_rows), len(kept), left_out, digest)
 
 
 def timm_complexity(folder: Path) -> list[Row]:
     """MACs and activations of timm's own benchmark tables, which `models.csv` carries per weights."""
-    rows = []
-    for model in read_rows(folder / "models.csv"):
-        for column, metric, unit in (("gmacs", "gmacs", "G"), ("macts_m", "acts_m", "M")):
-            if model[column]:
-                rows.append(
-                    {
-                        "source_id": "timm-benchmark",
-                        "source_file": "results/benchmark-*.csv",
-                        "model": model["architecture"],
-                        "timm_model": model["architecture"],
-                        "metric": metric,
-                        "value": model[column],
-                        "unit": unit,
-                        "img_size": model["native_img_size"],
-                        "note": "",
-                    }  # fmt: skip
-                )
-    return rows
+    return [
+        {
+            "source_id": "timm-benchmark",
+            "source_file": "results/benchmark-*.csv",
+            "model": model["architecture"],
+            "timm_model": model["architecture"],
+            "metric": metric,
+            "value": model[column],
+            "unit": unit,
+            "img_size": model["native_img_size"],
+            "note": "",
+        }
+        for model in read_rows(folder / "models.csv")
+        for column, metric, unit in (("gmacs", "gmacs", "G"), ("macts_m", "acts_m", "M"))
+        if model[column]
+    ]
 
 
 def transcribe_devices(folder: Path, out: Path) -> Account:
@@ -174,12 +166,15 @@ def transcribe_devices(folder: Path, out: Path) -> Account:
 def transcribe_table(folder: Path, out: Path, name: str) -> Account:
     """Copy a small table whose columns are already those wanted."""
     source_rows = read_rows(folder / name)
-    tidied = [
-        {**r, "source_file": "text"} if re.match(r"\d{3}_", r.get("source_file", "")) else r
-        for r in source_rows
-    ]
+    tidied = [{**r, "source_file": "text"} if re.match(r"\d{3}_", r.get("source_file", "")) else r for r in source_rows]
     digest = write_rows(out / name, source_rows[0], [tuple(r.values()) for r in tidied])
     return Account(name, len(source_rows), len(tidied), {}, digest)
+
+
+def typed_by_hand(path: Path) -> Account:
+    """The account of a data file that no transcription stands behind."""
+    rows = len(read_rows(path))
+    return Account(path.name, rows, rows, {}, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def transcribe(folder: Path, out: Path) -> list[Account]:
@@ -190,6 +185,8 @@ def transcribe(folder: Path, out: Path) -> list[Account]:
         transcribe_devices(folder, out),
         *(transcribe_table(folder, out, name) for name in ("claims.csv", "near_timm.csv")),
     ]
+    written = {account.file for account in accounts} | {"import-report.csv"}
+    accounts += [typed_by_hand(path) for path in out.glob("*.csv") if path.name not in written]
     accounts.sort(key=lambda account: account.file)
     write_rows(out / "import-report.csv", REPORT_COLUMNS, (a.as_row() for a in accounts))
     return accounts
