@@ -186,7 +186,7 @@ def _show(data: Any, json_: bool, table: Callable[[], Iterator[tables.Printable]
     if json_:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    console = Console(width=None if Console().is_terminal else 140, highlight=False)
+    console = Console(width=None if Console().is_terminal else 190, highlight=False)
     for part in table():
         console.print(part)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
 import pandas as pd
 from rich.table import Table
 
 from advisor.advice.explain import Explanation
-from advisor.advice.setups import describe_setup
 from advisor.evidence.catalogue import BuildReport
 from advisor.evidence.exchange import ExportReport, ImportReport
 from advisor.evidence.refresh import RefreshReport
@@ -24,30 +24,26 @@ _SHOWN_REJECTS = 20
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column.endswith((")", "px", "#")) else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.endswith((")", "px", "#")) else "left"
+        table.add_column(column.removesuffix(" #"), justify=justify, overflow="fold", no_wrap=column == "weights")
     return table
 
 
-def _cells(label: str, one: Candidate | None) -> tuple[str, ...]:
+def _cells(label: str, one: Candidate | None, axis: str) -> tuple[str, ...]:
     if one is None:
-        return (label, "none fits", "", "", "", "", "", "", "")
-    show = METRICS
+        return (label, "none fits")
     return (
         label,
         one.weights,
         f"{one.img_size}",
         f"{one.accuracy:.2f} ±{one.accuracy_error:.2f}" if one.accuracy is not None else "–",
-        show["latency_ms"].show(one.latency_ms),
-        show["throughput_per_s"].show(one.throughput_per_s),
-        show["params_m"].show(one.params_m),
+        METRICS[axis].show(getattr(one, axis)).removesuffix(METRICS[axis].unit).strip(),
+        f"{one.params_m:.1f}" if one.params_m is not None else "–",
         one.licence or "unknown",
-        f"{one.evidence}: {one.source_id}, {_setup(one)}",
+        one.evidence,
+        one.source_id,
+        ", ".join(filter(None, (one.runtime, one.precision, one.layout, f"batch {one.batch_size or '?'}"))),
     )
-
-
-def _setup(one: Candidate) -> str:
-    fields = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
-    return describe_setup({name: getattr(one, name) for name in fields})
 
 
 def recommendation(answer: Recommendation) -> Iterator[Printable]:
@@ -65,8 +61,7 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
     if answer.considered:
         yield _alternatives(answer)
     for reason in answer.reasons:
-        verdict = f" [bold]{reason.verdict}[/]" if reason.verdict else ""
-        yield f"• {reason.text}{verdict} [dim]({reason.source})[/]"
+        yield f"• {reason.text} [dim]({reason.source})[/]"
     for change in answer.what_if:
         yield f"→ {change.text}"
     if answer.rejected:
@@ -75,28 +70,19 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
 
 
 def _alternatives(answer: Recommendation) -> Table:
-    accuracy = METRICS[answer.question.accuracy].label
+    accuracy, speed = METRICS[answer.question.accuracy].label, METRICS[answer.axis]
     table = _table(
-        "",
-        "",
-        "weights",
-        "px",
-        f"{accuracy} (%)",
-        "latency (ms)",
-        "throughput (/s)",
-        "params (M)",
-        "licence",
-        "evidence",
-    )
-    if answer.pick:
-        table.add_row(*_cells("pick", answer.pick), style="bold")
-    table.add_row(*_cells("runner-up", answer.runner_up))
-    for name, best in answer.by_family.items():
-        table.add_row(*_cells(name, best))
+        "", "", "weights", "px", f"{accuracy} (%)", f"{speed.label.lower()} ({speed.unit})", "params (M)", "licence",
+        "evidence", "source", "setup",
+    )  # fmt: skip
+    rows = [("runner-up", answer.runner_up), *answer.by_family.items()]
     if answer.beyond_families:
-        table.add_row(*_cells("any family", answer.beyond_families.best))
-    for tie in answer.ties[:_SHOWN_TIES]:
-        table.add_row(*_cells("tie", tie))
+        rows.append(("any family", answer.beyond_families.best))
+    rows += [("tie", tie) for tie in answer.ties[:_SHOWN_TIES]]
+    if answer.pick:
+        table.add_row(*_cells("pick", answer.pick, answer.axis), style="bold")
+    for label, one in rows:
+        table.add_row(*_cells(label, one, answer.axis))
     if len(answer.ties) > _SHOWN_TIES:
         table.add_row("", f"and {len(answer.ties) - _SHOWN_TIES} more ties (all in --json)")
     return table

@@ -13,6 +13,7 @@ import pandas as pd
 from advisor.advice import claims, rules
 from advisor.advice.explain import Explanation
 from advisor.advice.explain import explain as explained
+from advisor.advice.quantised import published_effect
 from advisor.advice.recommend import candidates
 from advisor.advice.recommend import recommend as answer
 from advisor.advice.setups import choose_runs
@@ -108,7 +109,8 @@ def recommend(store: Store, question: Question) -> Recommendation:
     known = device(store, asked.device_id)
 
     def speak(pick: Candidate | None) -> tuple[Reason, ...]:
-        return rules.speak(asked, known.kind, claims_on(store, known.device_id), pick)
+        spoken = rules.speak(asked, known.kind, claims_on(store, known.device_id), pick)
+        return (*published_effect(pick, store.frame("accuracy_rows")), *spoken)
 
     runs = store.frame("runs", device_id=known.device_id, task=asked.task)
     return answer(store.frame("scored"), runs, asked, known.name, speak=speak)
@@ -145,7 +147,7 @@ def _claims_on(store: Store, version: str, device_id: str) -> tuple[ClaimResult,
 @lru_cache(maxsize=2)
 def _background(store: Store, version: str) -> claims.Background:
     extra = claims.Extra(
-        accuracy=store.query("accuracy_rows"),
+        accuracy=store.frame("accuracy_rows"),
         training_cost=store.query("training_cost"),
         complexity=store.query("complexity"),
     )

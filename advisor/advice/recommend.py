@@ -212,7 +212,7 @@ def _own_reasons(
     if chosen.quantised:
         text = (
             "These runs are of quantised networks, but the accuracies are of the float weights: quantised "
-            "accuracy is lower by an unpublished amount, so check it before relying on the pick."
+            "accuracy is lower, by an amount that is rarely published, so check it before relying on the pick."
         )
         reasons.append(Reason("quantised-accuracy", text, _OURS))
     if chosen.left_quantised:

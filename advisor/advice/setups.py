@@ -144,6 +144,10 @@ def _sentence(best: pd.DataFrame, device_name: str) -> str:
     )
 
 
+def _threads(count: object) -> str:
+    return "" if not count else "1 thread" if str(count) == "1" else f"{count} threads"
+
+
 def describe_setup(setup: dict[str, object]) -> str:
     """A setup in words: runtime, precision, layout, batch size, software, threads and unit, as far as stated."""
     batch = setup.get("batch_size")
@@ -153,7 +157,7 @@ def describe_setup(setup: dict[str, object]) -> str:
         setup.get("layout"),
         f"batch {int(float(str(batch)))}" if batch is not None and batch == batch else "batch size not stated",
         setup.get("software"),
-        f"{setup['threads']} threads" if setup.get("threads") else "",
+        _threads(setup.get("threads")),
         f"on the {setup['unit']}" if setup.get("unit") else "",
     ]
     return ", ".join(str(part) for part in parts if part)
