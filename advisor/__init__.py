@@ -1,8 +1,8 @@
 """Which image-classification network should I use on my device, within my budget?
 
-    from advisor import Question, open_store, recommend
+from advisor import Question, open_store, recommend
 
-    answer = recommend(open_store(), Question("i7-12700h", max_latency_ms=20))
+answer = recommend(open_store(), Question("i7-12700h", max_latency_ms=20))
 """
 
 from advisor.errors import AdvisorError, BadQuestion, StoreError, UnknownName

@@ -229,9 +229,7 @@ def test_build_writes_sorted_rows_and_reports_failures(tmp_path: Path) -> None:
         command=_worker({"total": 3}, OTHER, failed, RECORD, VERSIONS),
     )
     assert [w.weights for w in catalogue.load(out)] == ["resnet50.a1_in1k", "resnet50.a2_in1k"]
-    assert report == catalogue.BuildReport(
-        2, (("resnet51.x", "ValueError: no"),), (("timm", "1"), ("torch", "2"))
-    )
+    assert report == catalogue.BuildReport(2, (("resnet51.x", "ValueError: no"),), (("timm", "1"), ("torch", "2")))
     assert seen == [(1, 3, "resnet50.a2_in1k"), (3, 3, "resnet50.a1_in1k")]
     assert list(tmp_path.iterdir()) == [out]
 
@@ -260,9 +258,7 @@ def test_order_of_answers_does_not_matter(tmp_path: Path) -> None:
         (["/no/such/program"], "could not be started: No such file"),
     ],
 )
-def test_misbehaving_worker_leaves_the_old_catalogue(
-    tmp_path: Path, command: list[str], message: str
-) -> None:
+def test_misbehaving_worker_leaves_the_old_catalogue(tmp_path: Path, command: list[str], message: str) -> None:
     out = tmp_path / "catalogue.csv"
     out.write_text("old", encoding="utf-8")
     with pytest.raises(CatalogueFailed, match=message) as caught:
@@ -304,9 +300,7 @@ def test_weights_check_themselves(shipped: dict[str, catalogue.Weights]) -> None
 
 
 @pytest.mark.timm
-def test_real_worker_agrees_with_the_shipped_catalogue(
-    tmp_path: Path, shipped: dict[str, catalogue.Weights]
-) -> None:
+def test_real_worker_agrees_with_the_shipped_catalogue(tmp_path: Path, shipped: dict[str, catalogue.Weights]) -> None:
     out = tmp_path / "catalogue.csv"
     report = catalogue.build(out, pattern="mobilenetv3_large_100*")
     rows = catalogue.load(out)

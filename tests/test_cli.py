@@ -121,7 +121,10 @@ def test_models_claims_and_explain_answer_in_json(run) -> None:  # type: ignore[
         (["recommend", "--device", "i7-12700h", "--families", "ResNest,RegNit"], "Unknown family 'RegNit'"),
         (["recommend", "--device", "i7-12700h", "--families", ","], "Choose at least one family"),
         (["recommend", "--device", "i7-12700h", "--accuracy", "top5"], "Did you mean"),
-        (["recommend", "--device", "i7-12700h", "--task", "train", "--max-latency-ms", "9"], "contradicts --task train"),
+        (
+            ["recommend", "--device", "i7-12700h", "--task", "train", "--max-latency-ms", "9"],
+            "contradicts --task train",
+        ),
         (["recommend", "--device", "i7-12700h", "--runtime", "tflite"], "published there: openvino, pytorch-compile"),
         (["recommend", "--device", "i7-12700h", "--licence", "free"], "'free' is not one of"),
         (["recommend"], "Missing option '--device'"),

@@ -37,9 +37,7 @@ CATALOGUE = Path(__file__).resolve().parents[1] / "data" / "catalogue.csv"
     ],
 )
 def test_family_holds_all_its_variants(family: str, architectures: str) -> None:
-    assert {name: family_of(name) for name in architectures.split()} == dict.fromkeys(
-        architectures.split(), family
-    )
+    assert {name: family_of(name) for name in architectures.split()} == dict.fromkeys(architectures.split(), family)
 
 
 @pytest.mark.parametrize(
