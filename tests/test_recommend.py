@@ -248,3 +248,11 @@ def test_every_rejection_count_is_that_of_a_plain_count(shipped: Store, device_i
     assert answer.rejected["max_img_size"] == sum(row["img_size"] > 224 for row in known)
     assert answer.rejected["min_accuracy"] == sum(row["top1"] < 75 for row in known)
     assert answer.rejected["families"] == sum(row["family"] not in FOUR_FAMILIES for row in known)
+
+
+def test_device_whose_results_state_no_image_size_gets_a_plain_refusal(shipped: Store) -> None:
+    """Keras publishes A100 times without image sizes: nothing there can be joined with an accuracy."""
+    answer = ask(shipped, "a100", max_latency_ms=10)
+    assert answer.pick is None
+    assert answer.nearest_miss is not None
+    assert "none of its results is of a timm architecture at a stated image size" in answer.nearest_miss.text

@@ -111,8 +111,8 @@ def _natural_axis(runs: pd.DataFrame, question: Question) -> Axis:
 def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str, question: Question) -> str:
     if runs.empty:
         return (
-            f"Nothing usable is published for {device_name} ({question.task}): no timm architecture at a "
-            "stated image size."
+            f"Nothing published for {device_name} can decide ({question.task}): none of its results is of a timm "
+            "architecture at a stated image size and free of doubt. Explore lists what there is."
         )
     at = f"batch-{batch} " if batch is not None else ""
     other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
