@@ -8,20 +8,11 @@ import streamlit as st
 
 from advisor import ui
 
-st.set_page_config(
-    page_title="Backbone advisor",
-    page_icon=Path(__file__).parent / ".streamlit" / "icon.png",
-    layout="wide",
-    initial_sidebar_state=320,
-)
-page = st.navigation(
-    [
-        st.Page("pages/recommend.py", title="Recommend", icon=":material/my_location:", default=True),
-        st.Page("pages/explore.py", title="Explore", icon=":material/scatter_plot:"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        st.Page("pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
-    ],
-    position="top",
-)
+ICON = Path(__file__).parent / ".streamlit" / "icon.png"
+
+st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=320)
+page = st.navigation(list(ui.routes().values()), position="top")
+st.set_page_config(page_title=f"{page.title} · Backbone advisor", page_icon=ICON)
+ui.mark_routed()
 with ui.sentences():
     page.run()

@@ -14,26 +14,30 @@ def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
     """One model's speed across devices, a dot a setup, fastest device on top.
 
     Args:
-        frame: Columns `device` (name), `evidence`, `setup`, `source_id` and `axis`.
+        frame: Columns `device` (name), `evidence`, `setup`, `source_id`, `quantised` and `axis`.
     """
     speed = METRICS[axis]
     better_first = frame.groupby("device")[axis].agg("min" if speed.better == "lower" else "max")
     order = list(better_first.sort_values(ascending=speed.better == "higher").index)
-    figure = go.Figure(
-        go.Scatter(
-            x=frame[axis].to_numpy(float), y=frame["device"], mode="markers",
-            marker={
-                "color": "#0A86C9", "size": 9, "opacity": 0.75,
-                "symbol": evidence_symbols(frame["evidence"], "circle"),
-            },
-            customdata=frame[["setup", "evidence", "source_id"]].to_numpy(object), showlegend=False,
-            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
-            + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
-        )
-    )  # fmt: skip
+    figure = go.Figure()
+    for quantised, label, colour, symbol in (
+        (False, "float", "#0A86C9", "circle"),
+        (True, "quantised", "#D55E00", "diamond"),
+    ):
+        rows = frame[frame["quantised"] == quantised]
+        figure.add_trace(
+            go.Scatter(
+                x=rows[axis].to_numpy(float), y=rows["device"], mode="markers", name=label,
+                marker={
+                    "color": colour, "size": 9, "opacity": 0.75, "symbol": evidence_symbols(rows["evidence"], symbol)
+                },
+                customdata=rows[["setup", "evidence", "source_id"]].to_numpy(object),
+                hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
+                + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
+            )
+        )  # fmt: skip
     lay_out(figure, speed.title.replace(" of one batch", ""), "", log_x=True, height=max(220, 90 + 24 * len(order)))
     figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
-    figure.update_layout(margin={"t": 12})
     return figure
 
 

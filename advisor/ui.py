@@ -45,12 +45,38 @@ def sentences() -> Iterator[None]:
         st.stop()
 
 
+def routes() -> dict[str, st.Page]:
+    """The pages of the app by title, the first one at the root."""
+    return {
+        "Recommend": st.Page("pages/recommend.py", title="Recommend", icon=":material/my_location:", default=True),
+        "Explore": st.Page("pages/explore.py", title="Explore", icon=":material/scatter_plot:"),
+        "Compare": st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+        "Evidence": st.Page("pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
+    }
+
+
+def mark_routed() -> None:
+    """Note that this session came through app.py, with its config, navigation and guard."""
+    st.session_state["app_routed"] = True
+
+
+def _come_through_the_app(title: str) -> None:
+    """Until some session has called st.navigation, a fresh server runs a page that is opened by its own address
+    without app.py; calling it here and switching brings the session, with its link, onto the proper way."""
+    if "app_routed" in st.session_state:
+        return
+    known = routes()
+    st.navigation(list(known.values()), position="hidden")
+    st.switch_page(known[title], query_params=st.query_params.to_dict())
+
+
 def open_page(title: str) -> Store:
     """The page's title, and the store behind it, built first (with a progress bar) if data/ changed.
 
     Raises:
         AdvisorError: The store cannot be used, or knows no device that advice can be given for.
     """
+    _come_through_the_app(title)
     st.html(_STYLE)
     st.title(title)
     store = _store(workflows.home(), workflows.DATA)
@@ -83,6 +109,36 @@ def kind_label(kind: str) -> str:
 def device_label(known: Device) -> str:
     """A device as pickers show it: kind first, so that the sorted list is grouped by it."""
     return f"{kind_label(known.kind)} · {known.name} ({known.device_id})"
+
+
+def seed(key: str, options: Sequence[Any], default: Any) -> None:
+    """Before a widget: its value from the link if it stands there, else the default; strange values are named.
+
+    Args:
+        default: One option, or a list of them for a widget with several.
+    """
+    if key in st.session_state:
+        if not isinstance(default, list) and st.session_state[key] not in options:
+            st.session_state[key] = default
+        return
+    text = st.query_params.get(key)
+    known = {str(option): option for option in options}
+    wanted = [] if text is None else (text.split(",") if isinstance(default, list) else [text])
+    for name in (name for name in wanted if name not in known):
+        st.warning(f"The link's {key} '{name[:40]}' is not known; it is left out.", icon=":material/link_off:")
+    found = [known[name] for name in wanted if name in known] or default
+    st.session_state[key] = found[0] if isinstance(found, list) and not isinstance(default, list) else found
+
+
+def remember(**defaults: Any) -> None:
+    """After the widgets: keep those that are not at their default in the link."""
+    link = {}
+    for key, default in defaults.items():
+        value = st.session_state[key]
+        if value != default:
+            link[key] = ",".join(value) if isinstance(value, list) else str(value)
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
 
 
 def device_names(store: Store) -> dict[str, str]:

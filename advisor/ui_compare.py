@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import streamlit as st
@@ -17,13 +18,20 @@ _FIRST_DEVICES = ("i7-12700h", "rtx-4090", "samsung-galaxy-s24")
 def models(store: Store) -> None:
     """Two to eight models on every metric; the best of each row is marked."""
     known = views_compare.comparable(store)
+    names = ui.device_names(store)
+    first_models = views_compare.first_models(store)
+    first_devices = [d for d in _FIRST_DEVICES if d in names] or list(names)[:2]
+    ui.seed("models", known, first_models)
+    ui.seed("on", list(names), first_devices)
     left, right = st.columns([3, 2])
     weights = left.multiselect(
-        "Models", known, default=views_compare.first_models(store), max_selections=MAX_MODELS, key="models",
-        bind="query-params", filter_mode="contains",
+        "Models", known, max_selections=MAX_MODELS, key="models", persist_state="session", filter_mode="contains"
+    )
+    devices = right.multiselect(
+        "Devices", list(names), key="on", persist_state="session", filter_mode="contains",
+        format_func=lambda d: ui.device_option(store, d),
     )  # fmt: skip
-    with right:
-        devices = _devices(store, "on")
+    ui.remember(view="models", models=first_models, on=first_devices)
     if len(weights) < MIN_MODELS:
         st.info(f"Choose {MIN_MODELS} to {MAX_MODELS} models.", icon=":material/arrow_upward:")
         st.stop()
@@ -34,22 +42,14 @@ def models(store: Store) -> None:
     ui.download(shown, "models.csv", key="cmp_models_download")
 
 
-def _devices(store: Store, key: str) -> list[str]:
-    names = ui.device_names(store)
-    default = [d for d in _FIRST_DEVICES if d in names] or list(names)[:2]
-    return st.multiselect(
-        "Devices", list(names), default=default, key=key, bind="query-params", filter_mode="contains",
-        format_func=lambda d: ui.device_option(store, d),
-    )  # fmt: skip
-
-
 def across_devices(store: Store) -> None:
     """One architecture wherever its speed is known, one dot a device and setup."""
     known = views_compare.timed_architectures(store)
     first, second, third, fourth = st.columns([3, 1, 2, 1])
-    architecture = first.selectbox(
-        "Architecture", known, index=_at(known, "resnet50"), key="arch", bind="query-params", filter_mode="contains"
-    )
+    default = _preferred(known, "resnet50")
+    ui.seed("arch", known, default)
+    architecture = first.selectbox("Architecture", known, key="arch", persist_state="session", filter_mode="contains")
+    ui.remember(view="models", arch=default)
     size = second.selectbox("Image size (px)", views_compare.sizes_of(store, architecture), key=f"size-{architecture}")
     found = views_compare.everywhere(store, architecture, size)
     metrics = list(dict.fromkeys(found["metric"]))
@@ -80,21 +80,16 @@ def recipes(store: Store) -> None:
     """The recipes of one architecture at one size, and what is left of a gap to another architecture."""
     known = views_compare.recipe_architectures(store)
     first, second, third = st.columns([3, 1, 3])
-    architecture = first.selectbox(
-        "Architecture",
-        known,
-        index=_at(known, "resnet50"),
-        key="recipes_of",
-        bind="query-params",
-        filter_mode="contains",
-    )
+    default = _preferred(known, "resnet50")
+    ui.seed("arch", known, default)
+    architecture = first.selectbox("Architecture", known, key="arch", persist_state="session", filter_mode="contains")
     found = views_compare.recipe_table(store, architecture)
-    sizes = views.choices(found["img_size"])
+    sizes = views_compare.recipe_sizes(found)
     size = second.selectbox("Image size (px)", sizes, key=f"recipe-size-{architecture}")
     others = [name for name in known if name != architecture]
-    other = third.selectbox(
-        "Against", others, index=_at(others, "regnety_032"), key="against", bind="query-params", filter_mode="contains"
-    )
+    ui.seed("against", others, _preferred(others, "regnety_032"))
+    other = third.selectbox("Against", others, key="against", filter_mode="contains")
+    ui.remember(view="models", arch=default, against=_preferred(others, "regnety_032"))
     st.markdown(f"**{views_compare.recipe_spread(store, architecture, size)}**")
     if others:
         st.markdown(views_compare.gap_in_words(store, architecture, other))
@@ -111,16 +106,14 @@ def two_devices(store: Store) -> None:
     """Which models move between two devices, and how different their fronts are."""
     names = ui.device_names(store)
     ids = list(names)
+    label = partial(ui.device_option, store)
     left, right = st.columns(2)
-    first = left.selectbox(
-        "Device", ids, index=_at(ids, "i7-12700h"), key="a", bind="query-params", filter_mode="contains",
-        format_func=lambda d: ui.device_option(store, d),
-    )  # fmt: skip
+    ui.seed("a", ids, _preferred(ids, "i7-12700h"))
+    first = left.selectbox("Device", ids, key="a", persist_state="session", filter_mode="contains", format_func=label)
     others = [d for d in ids if d != first]
-    second = right.selectbox(
-        "Against", others, index=_at(others, "rtx-4090"), key="b", bind="query-params", filter_mode="contains",
-        format_func=lambda d: ui.device_option(store, d),
-    )  # fmt: skip
+    ui.seed("b", others, _preferred(others, "rtx-4090"))
+    second = right.selectbox("Against", others, key="b", filter_mode="contains", format_func=label)
+    ui.remember(view="models", a=_preferred(ids, "i7-12700h"), b=_preferred(others, "rtx-4090"))
     if not others:
         st.info("There is only one device to compare.", icon=":material/search_off:")
         st.stop()
@@ -135,8 +128,9 @@ def two_devices(store: Store) -> None:
     gain, lose = st.columns(2)
     gain.markdown(_movers(f"Gain most on {names[second]}", found.gaining))
     lose.markdown(_movers(f"Lose most on {names[second]}", found.losing))
-    ui.table(found.models, key="cmp_two_table")
-    ui.download(found.models, f"{first}-{second}.csv", key="cmp_two_download")
+    shown = views_compare.two_devices_table(found)
+    ui.table(shown, key="cmp_two_table")
+    ui.download(shown, f"{first}-{second}.csv", key="cmp_two_download")
 
 
 def _movers(title: str, movers: tuple[Mover, ...]) -> str:
@@ -144,6 +138,6 @@ def _movers(title: str, movers: tuple[Mover, ...]) -> str:
     return "\n".join([f"**{title}**", "", *(lines or ["- none"])])
 
 
-def _at(options: list[str], wanted: str) -> int:
-    """The place of the wanted option, of the first where it is missing."""
-    return options.index(wanted) if wanted in options else 0
+def _preferred(options: list[str], wanted: str) -> str | None:
+    """The wanted option, the first where it is missing, None where there is none."""
+    return wanted if wanted in options else next(iter(options), None)

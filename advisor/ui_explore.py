@@ -15,6 +15,7 @@ from advisor.evidence.store import Store
 from advisor.metrics import METRICS
 
 _DEFAULT_DEVICES = ("i7-12700h", "rtx-4090")
+_X, _Y = "throughput_per_s", "top1"
 _MOST_DEVICES = 8  # as many as there are colours and symbols
 
 
@@ -28,27 +29,25 @@ class Chosen:
 
 
 def ask(store: Store, names: Mapping[str, str]) -> Chosen | None:
-    """Devices, setups and axes; None while nothing is chosen. Bound to the link by Streamlit itself."""
+    """Devices, setups and axes; None while nothing is chosen. Devices and axes stand in the link."""
+    default = [d for d in _DEFAULT_DEVICES if d in names] or list(names)[:1]
+    ui.seed("devices", list(names), default)
+    ui.seed("x", views_explore.AXES, _X)
+    ui.seed("y", views_explore.AXES, _Y)
     with st.sidebar:
-        default = [d for d in _DEFAULT_DEVICES if d in names] or list(names)[:1]
         devices = st.multiselect(
-            "Devices", list(names), default=default, key="devices", bind="query-params", filter_mode="contains",
+            "Devices", list(names), key="devices", persist_state="session", filter_mode="contains",
             format_func=lambda d: ui.device_option(store, d), max_selections=_MOST_DEVICES,
         )  # fmt: skip
         setups = views_explore.setups_of(store, devices, names)
-        first = views_explore.largest_of_each(setups)
         labels = st.multiselect(
-            "Setups", list(setups["label"]), default=first, key=f"setups-{'-'.join(devices)}",
+            "Setups", list(setups["label"]), default=views_explore.largest_of_each(setups),
+            key=f"setups-{'-'.join(devices)}", max_selections=_MOST_DEVICES,
             help="Setups are never pooled: each keeps its own front. The number counts its models.",
         )  # fmt: skip
-        x = st.selectbox(
-            "Horizontal", list(views_explore.AXES), key="x", bind="query-params", format_func=_title,
-            index=views_explore.AXES.index("throughput_per_s"),
-        )  # fmt: skip
-        y = st.selectbox(
-            "Vertical", list(views_explore.AXES), key="y", bind="query-params", format_func=_title,
-            index=views_explore.AXES.index("top1"),
-        )  # fmt: skip
+        x = st.selectbox("Horizontal", views_explore.AXES, key="x", persist_state="session", format_func=_title)
+        y = st.selectbox("Vertical", views_explore.AXES, key="y", persist_state="session", format_func=_title)
+    ui.remember(devices=default, x=_X, y=_Y)
     picked = setups[setups["label"].isin(labels)]
     return Chosen(picked, x, y) if len(picked) else None
 

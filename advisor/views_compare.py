@@ -8,6 +8,7 @@ import pandas as pd
 
 from advisor.advice.compare import DeviceComparison, across_devices, device_against_device, side_by_side
 from advisor.advice.recipes import recipe_gap, recipes, spread
+from advisor.advice.setups import QUANTISED
 from advisor.evidence.store import Store
 from advisor.metrics import METRICS
 from advisor.records import FOUR_FAMILIES
@@ -48,7 +49,7 @@ def models_table(store: Store, weights: Sequence[str], device_ids: Sequence[str]
     shown["Metric"] = compared["label"].str.replace(" of one batch", "")
     for model in models:
         shown[model] = [
-            METRICS[name].show(value) + (" ★" if model in best else "")
+            METRICS[name].show(value) + (" ★" if model in best and name != "img_size" else "")
             for name, value, best in zip(compared["metric"], compared[model], compared["best"], strict=True)
         ]
     shown["Where"] = (
@@ -83,12 +84,21 @@ def by_device(found: pd.DataFrame, metric: str, batch_size: int | None) -> pd.Da
     if batch_size is not None:
         rows = rows[rows["batch_size"] == batch_size]
     rows = rows.sort_values(["value", "device_id"], ascending=[METRICS[metric].better == "lower", True])
-    return rows.rename(columns={"conditions": "setup"}).assign(**{metric: rows["value"]}).reset_index(drop=True)
+    return (
+        rows.rename(columns={"conditions": "setup"})
+        .assign(**{metric: rows["value"], "quantised": rows["precision"].isin(QUANTISED)})
+        .reset_index(drop=True)
+    )
 
 
 def recipe_table(store: Store, architecture: str) -> pd.DataFrame:
     """Every recipe of an architecture at every image size."""
     return recipes(store.frame("scored"), architecture)
+
+
+def recipe_sizes(found: pd.DataFrame) -> list[int]:
+    """Image sizes of a recipe table, the one with the most recipes first."""
+    return [int(size) for size in found["img_size"].value_counts().index]
 
 
 def recipe_spread(store: Store, architecture: str, img_size: int) -> str:
@@ -112,3 +122,14 @@ def two_devices(store: Store, first: str, second: str) -> DeviceComparison:
     names = store.frame("devices").set_index("device_id")["name"]
     runs = [store.frame("runs", device_id=d, task="infer") for d in (first, second)]
     return device_against_device(runs[0], runs[1], store.frame("scored"), names=(names[first], names[second]))
+
+
+def two_devices_table(found: DeviceComparison) -> pd.DataFrame:
+    """The common models with speeds under the devices' names, those that gain most first."""
+    a, b = found.device_a, found.device_b
+    heads = {
+        "value_a": f"on {a}", "value_b": f"on {b}", "ratio": "times as fast", "relative": "over the median",
+        "batch_a": f"batch on {a}", "batch_b": f"batch on {b}", "on_front_a": f"front of {a}", "on_front_b": f"front of {b}",
+    }  # fmt: skip
+    ordered = found.models.sort_values(["relative", "architecture", "img_size"], ascending=[False, True, True])
+    return ordered.rename(columns=heads).reset_index(drop=True)

@@ -14,14 +14,14 @@ VIEWS = {
 }
 
 store = ui.open_page("Compare")
+ui.seed("view", list(VIEWS), "models")
 view = st.segmented_control(
     "What to compare",
     list(VIEWS),
-    default="models",
     required=True,
     format_func=lambda name: VIEWS[name][0],
     key="view",
-    bind="query-params",
+    persist_state="session",
     label_visibility="collapsed",
 )
 VIEWS[view][1](store)

@@ -13,14 +13,15 @@ VIEWS = {
 }
 
 store = ui.open_page("Evidence")
+ui.seed("show", list(VIEWS), "claims")
 view = st.segmented_control(
     "What to show",
     list(VIEWS),
-    default="claims",
     required=True,
     format_func=lambda name: VIEWS[name][0],
     key="show",
-    bind="query-params",
+    persist_state="session",
     label_visibility="collapsed",
 )
+ui.remember(show="claims")
 VIEWS[view][1](store)
