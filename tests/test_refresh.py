@@ -108,7 +108,7 @@ def test_tables_shipped_later_outdate_a_refresh(
     edit(server, GPU_FILE, "22000.00", "23000.00", tables)
     refresh(small, url=server.url)
     shipped = small_data / "published" / "timm-benchmark.speed.csv"
-    shipped.write_text(shipped.read_text(encoding="utf-8").replace("22000", "24000.5"), encoding="utf-8")
+    shipped.write_text(shipped.read_text(encoding="utf-8").replace("22000.00", "24000.5"), encoding="utf-8")
     assert small.refreshed is None
     assert 24000.5 in speed_of(small, "resnet18", "rtx-4090")
 
