@@ -41,16 +41,20 @@ def open_store() -> Store:
 
 def devices(store: Store) -> list[Device]:
     """Every device, most models first."""
-    frame = store.frame("devices")
-    return [
+    return list(_devices(store, store.version()))
+
+
+@lru_cache(maxsize=4)
+def _devices(store: Store, version: str) -> tuple[Device, ...]:
+    return tuple(
         Device(
             device_id=str(row["device_id"]), name=str(row["name"]), kind=str(row["kind"]),
             vendor=str(row["vendor"] or ""), n_models=int(row["n_models"]), n_rows=int(row["n_rows"]),
             accelerators=int(row["accelerators"]), notes=str(row["notes"] or ""),
             memory_gb=None if pd.isna(row["memory_gb"]) else float(row["memory_gb"]),
         )
-        for row in frame.to_dict("records")
-    ]  # fmt: skip
+        for row in store.frame("devices").to_dict("records")
+    )  # fmt: skip
 
 
 def advisable(store: Store) -> list[Device]:
