@@ -83,7 +83,7 @@ def open_page(title: str) -> Store:
     bar = st.empty()
     store.ensure(lambda share, what: _advance(bar, share, what))
     bar.empty()
-    if not workflows.advisable(store):
+    if not devices(store):
         raise DataError(
             "The store has no results on any device: restore data/published, or import a results file with "
             "'python -m advisor import FILE'."
@@ -143,7 +143,7 @@ def remember(**defaults: Any) -> None:
 
 def device_names(store: Store) -> dict[str, str]:
     """Id -> name of the devices that advice can be given for, grouped by kind."""
-    return {d.device_id: d.name for d in grouped_by_kind(workflows.advisable(store))}
+    return {d.device_id: d.name for d in devices(store).values()}
 
 
 def device_option(store: Store, device_id: str) -> str:
@@ -151,10 +151,20 @@ def device_option(store: Store, device_id: str) -> str:
     return _labels(store, store.version())[device_id]
 
 
-@st.cache_data(show_spinner=False, max_entries=2)
+@st.cache_resource(show_spinner=False, max_entries=2)
 def _labels(_store: Store, version: str) -> dict[str, str]:
     """Id -> label, kept until any result changes; `version` is the key."""
     return {d.device_id: device_label(d) for d in workflows.devices(_store)}
+
+
+def devices(store: Store) -> dict[str, Device]:
+    """Id -> device of those that advice can be given for, grouped by kind."""
+    return _devices(store, store.version())
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _devices(_store: Store, version: str) -> dict[str, Device]:
+    return {d.device_id: d for d in grouped_by_kind(workflows.advisable(_store))}
 
 
 def grouped_by_kind(known: Sequence[Device]) -> list[Device]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from advisor import ui, ui_budget, views, workflows
+from advisor import charts, ui, ui_budget, views, workflows
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import adjusted
 from advisor.metrics import METRICS
-from advisor.records import Device, Recommendation
+from advisor.records import Device, Question, Recommendation
 
 _TIES_SHOWN = 4
+_ANSWERS_KEPT = 64
+
+
+@st.cache_resource(show_spinner=False, max_entries=_ANSWERS_KEPT)
+def answered(_store: Store, version: str, question: Question) -> tuple[Recommendation, pd.DataFrame, go.Figure]:
+    """The answer, its candidates and its chart, kept until any result changes (`version`); do not modify them."""
+    answer = workflows.recommend(_store, question)
+    candidates = views.landscape(_store, question)
+    name = workflows.device(_store, question.device_id).name
+    return answer, candidates, charts.front_figure(answer, candidates, name)
 
 
 def headline(store: Store, answer: Recommendation, device: Device) -> None:
@@ -77,7 +89,7 @@ def best_of_families(answer: Recommendation) -> None:
     shown["Weights"] = [f"`{w}`" if "." in w else w for w in shown["Weights"]]
     st.subheader("Best of each family")
     with st.container(key="families"):
-        st.table(shown.head(12), border="horizontal", hide_index=True)
+        st.markdown(views.markdown_table(shown.head(12)))
     if answer.beyond_families is not None:
         beyond = answer.beyond_families
         speed = METRICS[answer.axis]
@@ -147,6 +159,11 @@ def ties_and_rejections(answer: Recommendation) -> None:
         f"{answer.feasible:,} of {answer.considered:,} candidates are within the limits."
         + (f" Rejected by {counts}." if counts else "")
     )
+
+
+def code(text: str) -> None:
+    """Code that one click selects whole; Streamlit's own block would load 1.6 MB of syntax highlighting."""
+    st.html(f'<pre class="snippet">{html.escape(text)}</pre>')
 
 
 def all_candidates(candidates: pd.DataFrame, device_id: str) -> None:

@@ -36,7 +36,7 @@ def ask(store: Store) -> Question:
     Raises:
         BadQuestion: A limit that makes no sense.
     """
-    known = {d.device_id: d for d in ui.grouped_by_kind(workflows.advisable(store))}
+    known = ui.devices(store)
     _follow_link(store, list(known))
     with st.container(key="hint"):  # the style shows it only where the sidebar starts closed
         st.caption("The budget and the other pages open with » at the top left.")
@@ -63,7 +63,7 @@ def complaints() -> None:
 
 def set_question(store: Store, question: Question | None) -> None:
     """Put a question into the widgets, the first one if None: for buttons, before the page runs again."""
-    known = [d.device_id for d in ui.grouped_by_kind(workflows.advisable(store))]
+    known = list(ui.devices(store))
     opened = from_link(to_link(question) if question else {}, devices=known, families=workflows.families(store))
     _seed(store, opened.question)
     st.session_state["rec_touched"] = True
@@ -174,7 +174,9 @@ def _which_models(store: Store) -> None:
 
 
 def _more_limits() -> None:
-    with st.expander("More limits", key="rec_more"):
+    with st.expander(_more_label(), key="rec_more", on_change="rerun") as opened:
+        if not opened.open:
+            return
         _number("min_accuracy", "Accuracy at least (%)")
         _number("max_params_m", "Parameters at most (M)")
         _number("max_file_mb", "Weights file at most (MB)")
@@ -188,15 +190,24 @@ def _more_limits() -> None:
         ):
             st.segmented_control(
                 label, options, key=f"rec_{field}", format_func=_word, required=True, on_change=_touched,
-                width="stretch",
+                width="stretch", persist_state="page",
             )  # fmt: skip
+
+
+def _more_label() -> str:
+    """Says how many limits are set, since the closed box does not draw them."""
+    state = st.session_state
+    unset = {"licence": "any", "pretraining": "any"}
+    fields = ("min_accuracy", "max_params_m", "max_file_mb", "max_memory_mb", "max_img_size", "second", *unset)
+    n_set = sum(state.get(f"rec_{field}") != unset.get(field) for field in fields)
+    return f"More limits ({n_set} set)" if n_set else "More limits"
 
 
 def _number(field: str, label: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own name
     whole = field == "max_img_size"
     st.number_input(
         label, key=f"rec_{field}", value=None, step=1 if whole else None, format="%d" if whole else "%g",
-        placeholder="any", on_change=_touched, help=help,
+        placeholder="any", on_change=_touched, help=help, persist_state="page",
     )  # fmt: skip
 
 
@@ -205,7 +216,11 @@ def _setup(store: Store) -> None:
     published = workflows.setups(store, state["rec_device_id"])
     published = published[published["task"] == state["rec_task"]]
     chosen = [str(state[f"rec_{field}"]) for field in _SETUP if state[f"rec_{field}"] is not None]
-    with st.expander(f"Setup: {', '.join(chosen) or 'best published per model'}", key="rec_setup"):
+    with st.expander(
+        f"Setup: {', '.join(chosen) or 'best published per model'}", key="rec_setup", on_change="rerun"
+    ) as opened:
+        if not opened.open:
+            return
         for field in _SETUP:
             values = views.choices(published[field])
             linked = state[f"rec_{field}"]
@@ -213,7 +228,7 @@ def _setup(store: Store) -> None:
                 values.append(linked)
             st.selectbox(
                 field.replace("_", " ").capitalize(), [None, *values], key=f"rec_{field}", on_change=_touched,
-                format_func=lambda v: "best published" if v is None else str(v),
+                persist_state="page", format_func=lambda v: "best published" if v is None else str(v),
             )  # fmt: skip
 
 

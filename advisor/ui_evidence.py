@@ -34,7 +34,7 @@ def sources(store: Store) -> None:
 def claims(store: Store) -> None:
     """How the field's claims hold, device by device, with the figures and the rows behind each verdict."""
     found = workflows.all_claims(store)
-    devices = ui.grouped_by_kind(workflows.advisable(store))
+    devices = list(ui.devices(store).values())
     kinds = list(dict.fromkeys(d.kind for d in devices))
     chosen = st.pills("Kind of device", kinds, selection_mode="multi", format_func=ui.kind_label, key="evi_kinds")
     everything = st.toggle("Also devices on which nothing can be decided", key="evi_everything")
@@ -85,7 +85,7 @@ def exchange(store: Store) -> None:
     with left:
         _import(store)
     with right:
-        _export(store, ui.grouped_by_kind(workflows.advisable(store)))
+        _export(store, list(ui.devices(store).values()))
         st.subheader("Refresh")
         st.markdown("Newer timm tables are fetched, checked row by row and swapped in one step by the command line:")
         st.code("python -m advisor refresh", language="bash")

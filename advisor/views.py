@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,29 @@ def landscape(store: Store, question: Question) -> pd.DataFrame:
         no row where nothing is published that answers the question.
     """
     asked = workflows.resolve(store, question)
+    frame = _without_limits(store, store.version(), _speed_and_setup(asked))
+    fits = ~limits.broken(frame, asked).any(axis=1) if len(frame) else np.zeros(0, bool)
+    return frame.assign(feasible=fits)
+
+
+def _speed_and_setup(asked: Question) -> Question:
+    """The question without its limits but for which speed it judges: what `landscape` can keep between limits."""
+    judged = (
+        {"max_latency_ms": 1.0} if asked.max_latency_ms else {"min_throughput": 1.0} if asked.min_throughput else {}
+    )
+    return Question(
+        asked.device_id, asked.runtime, asked.precision, asked.layout, asked.batch_size, accuracy=asked.accuracy,
+        task=asked.task, **judged,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _without_limits(store: Store, version: str, asked: Question) -> pd.DataFrame:
+    """The candidates of a question; kept until any result changes (`version`), so not to be modified."""
     known = workflows.device(store, asked.device_id)
     runs = store.frame("runs", device_id=known.device_id, task=asked.task)
-    chosen = choose_runs(runs, asked, known.name)
-    frame = candidates(store.frame("scored"), chosen, asked)
-    frame["feasible"] = ~limits.broken(frame, asked).any(axis=1) if len(frame) else np.zeros(0, bool)
-    frame["setup"] = setups_in_words(frame)
-    return frame.assign(position=np.arange(len(frame)))
+    frame = candidates(store.frame("scored"), choose_runs(runs, asked, known.name), asked)
+    return frame.assign(setup=setups_in_words(frame), position=np.arange(len(frame)))
 
 
 def setups_in_words(frame: pd.DataFrame) -> pd.Series[str]:
@@ -138,6 +155,12 @@ def candidate_table(
             for name, one in rows
         ]
     )
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A small table of text as Markdown, which a page shows without loading a table component (0.9 MB)."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _accuracy(one: Candidate | None) -> float | None:

@@ -129,7 +129,8 @@ def two_devices_table(found: DeviceComparison) -> pd.DataFrame:
     a, b = found.device_a, found.device_b
     heads = {
         "value_a": f"on {a}", "value_b": f"on {b}", "ratio": "times as fast", "relative": "over the median",
-        "batch_a": f"batch on {a}", "batch_b": f"batch on {b}", "on_front_a": f"front of {a}", "on_front_b": f"front of {b}",
+        "batch_a": f"batch on {a}", "batch_b": f"batch on {b}",
+        "on_front_a": f"front of {a}", "on_front_b": f"front of {b}",
     }  # fmt: skip
     ordered = found.models.sort_values(["relative", "architecture", "img_size"], ascending=[False, True, True])
     return ordered.rename(columns=heads).reset_index(drop=True)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from advisor import charts, ui, ui_answer, ui_budget, views, workflows
+from advisor import ui, ui_answer, ui_budget, views
 
 store = ui.open_page("Recommend")
 question = ui_budget.ask(store)
 ui_budget.complaints()
 
-device = workflows.device(store, question.device_id)
-answer = workflows.recommend(store, question)
-candidates = views.landscape(store, question)
+device = ui.devices(store)[question.device_id]
+answer, candidates, figure = ui_answer.answered(store, store.version(), question)
 
 ui_answer.headline(store, answer, device)
 if candidates.empty:
     st.stop()
 
 ui_answer.best_of_families(answer)
-clicked = ui_answer.chart(charts.front_figure(answer, candidates, device.name), key="rec_chart")
+clicked = ui_answer.chart(figure, key="rec_chart")
 if clicked:
     ui_answer.explanations(store, answer, clicked)
 
@@ -32,5 +31,5 @@ with change:
 
 if answer.pick is not None:
     st.subheader("Use it")
-    st.code(views.snippet(store, answer.pick), language="python")
+    ui_answer.code(views.snippet(store, answer.pick))
 ui_answer.all_candidates(candidates, device.device_id)
