@@ -98,20 +98,25 @@ def _seed(store: Store, question: Question) -> None:
 
 
 def _new_speed(store: Store) -> None:
-    """After another device, task or judge: a limit that its published results can be judged by."""
+    """After another judge: a limit in the middle of the device's published results."""
     state = st.session_state
-    axes = views.axes_published(store, state["rec_device_id"], state["rec_task"]) or ("throughput_per_s",)
-    if state.get("rec_judge") not in axes:
-        state["rec_judge"] = axes[0]
     state["rec_limit"] = views.middle_speed(store, state["rec_device_id"], state["rec_task"], state["rec_judge"])
     state["rec_second"] = None
-    for field in _SETUP:
-        state[f"rec_{field}"] = None
     _touched()
 
 
 def _new_device(store: Store) -> None:
-    st.session_state["rec_judge"] = None
+    """After another device or task: the limit stays where the device's published results can be judged by it."""
+    state = st.session_state
+    device_id, task, judged = state["rec_device_id"], state["rec_task"], state["rec_judge"]
+    for field in _SETUP:
+        state[f"rec_{field}"] = None
+    axes = views.axes_published(store, device_id, task) or ("throughput_per_s",)
+    if judged in axes and views.within_speeds(store, device_id, task, judged, state["rec_limit"]):
+        state["rec_second"] = None
+        _touched()
+        return
+    state["rec_judge"] = axes[0]
     _new_speed(store)
 
 
