@@ -8,11 +8,12 @@ import streamlit as st
 
 from advisor import ui
 
-ICON = Path(__file__).parent / ".streamlit" / "icon.png"
-
-st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=320)
 page = st.navigation(list(ui.routes().values()), position="top")
-st.set_page_config(page_title=f"{page.title} · Backbone advisor", page_icon=ICON)
+st.set_page_config(
+    page_title=f"{page.title} · Backbone advisor",
+    page_icon=Path(__file__).parent / ".streamlit" / "icon.png",
+    layout="wide",
+    initial_sidebar_state=320,
+)
 ui.mark_routed()
-with ui.sentences():
-    page.run()
+page.run()

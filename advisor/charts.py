@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from advisor.metrics import METRICS
-from advisor.records import Candidate, Recommendation
+from advisor.records import Candidate, Question, Recommendation
 
 # family -> colour (Okabe-Ito, legible on white and on near-black) and symbol
 FAMILY_SIGNS: dict[str, tuple[str, str]] = {
@@ -44,44 +44,46 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
     Args:
         candidates: As `views.landscape` gives them.
     """
-    figure = go.Figure()
     question = answer.question
     speed, accuracy = METRICS[answer.axis], METRICS[question.accuracy]
-    hover = f"%{{y:.2f}} % · %{{x:,.4g}} {speed.unit}"
-    for name, feasible, group in _by_sign(candidates):
-        _add_points(figure, name, feasible, group, answer.axis, hover)
-    _add_front(figure, answer.front, answer.axis)
+    figures = f"%{{y:.2f}} % · %{{x:,.4g}} {speed.unit}"
+    traces = [_points(*group, answer.axis, figures) for group in _by_sign(candidates)]
+    traces.append(_front(answer.front, answer.axis))
     if answer.pick is not None:
-        _add_pick(figure, answer.pick, answer.axis)
-    limit = question.max_latency_ms if answer.axis == "latency_ms" else question.min_throughput
-    if limit is not None:
-        side = "≤" if answer.axis == "latency_ms" else "≥"
-        figure.add_vline(x=limit, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=float(np.log10(limit)), y=1, yref="paper", yanchor="bottom", showarrow=False,
-            text=f"{side} {speed.show(limit)}", font={"color": LIMIT_COLOUR, "size": 12},
-        )  # fmt: skip
-    if question.min_accuracy is not None:
-        figure.add_hline(y=question.min_accuracy, line={"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"})
+        traces.append(_pick(answer.pick, answer.axis))
     title = speed.title.replace(" of one batch", "")
-    lay_out(figure, f"{title} on {device_name}", accuracy.title, log_x=True)
+    arranged = layout(f"{title} on {device_name}", accuracy.title, log_x=True)
+    arranged |= _limits(question, answer.axis)
     # fixed margins: automatic ones make Plotly draw all points a second time (0.1 s)
-    figure.update_layout(margin={"l": 56, "r": 12, "t": 76, "b": 52})
-    figure.update_xaxes(automargin=False)
-    figure.update_yaxes(automargin=False)
-    _frame_points(figure, candidates, answer.axis)
-    figure.update_layout(dragmode=False, uirevision=f"{device_name}-{answer.axis}-{question.accuracy}")
-    return figure
+    arranged |= {"margin": {"l": 56, "r": 12, "t": 76, "b": 52}, "dragmode": False}
+    arranged["uirevision"] = f"{device_name}-{answer.axis}-{question.accuracy}"
+    for name, values in (("xaxis", np.log10(candidates[answer.axis])), ("yaxis", candidates["accuracy"])):
+        arranged[name] |= {"automargin": False, "range": _around(values)}
+    return go.Figure(traces, arranged)
 
 
-def _frame_points(figure: go.Figure, candidates: pd.DataFrame, axis: str) -> None:
-    """Fix the view on the candidates, so that notes and limits outside do not stretch it."""
-    if candidates.empty:
-        return
-    x, y = np.log10(candidates[axis].to_numpy(float)), candidates["accuracy"].to_numpy(float)
-    for values, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
-        margin = _VIEW_MARGIN * float(np.ptp(values)) or 0.5
-        update(range=[float(values.min()) - margin, float(values.max()) + margin])
+def _limits(question: Question, axis: str) -> dict[str, Any]:
+    """The limits on speed and accuracy as dashed lines, the first with its figure."""
+    line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
+    limit = question.max_latency_ms if axis == "latency_ms" else question.min_throughput
+    shapes, notes = [], []
+    if limit is not None:
+        side = "≤" if axis == "latency_ms" else "≥"
+        shapes.append({"type": "line", "x0": limit, "x1": limit, "y0": 0, "y1": 1, "yref": "y domain", "line": line})
+        notes.append({
+            "x": float(np.log10(limit)), "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
+            "text": f"{side} {METRICS[axis].show(limit)}", "font": {"color": LIMIT_COLOUR, "size": 12},
+        })  # fmt: skip
+    if question.min_accuracy is not None:
+        least = question.min_accuracy
+        shapes.append({"type": "line", "y0": least, "y1": least, "x0": 0, "x1": 1, "xref": "x domain", "line": line})
+    return {"shapes": shapes, "annotations": notes}
+
+
+def _around(values: pd.Series[float]) -> list[float]:
+    """A range around the candidates, so that limits and notes outside do not stretch the view."""
+    margin = _VIEW_MARGIN * float(np.ptp(values)) or 0.5
+    return [float(values.min()) - margin, float(values.max()) + margin]
 
 
 def _by_sign(frame: pd.DataFrame) -> list[tuple[str, bool, pd.DataFrame]]:
@@ -92,24 +94,22 @@ def _by_sign(frame: pd.DataFrame) -> list[tuple[str, bool, pd.DataFrame]]:
     return [(name, feasible, groups[feasible, name]) for feasible, name in order if (feasible, name) in groups]
 
 
-def _add_points(figure: go.Figure, name: str, feasible: bool, rows: pd.DataFrame, axis: str, figures: str) -> None:
+def _points(name: str, feasible: bool, rows: pd.DataFrame, axis: str, figures: str) -> go.Scatter:
     """One family's candidates inside or outside the limits; those outside are small and light.
 
     SVG, not WebGL: 1,448 points are first drawn in 0.3 s instead of 0.7 s where there is no GPU, and always drawn.
     One sign a trace, because Plotly checks each value of an array of signs (60 ms for as many points).
     """
     colour, symbol = FAMILY_SIGNS.get(name, OTHER_SIGN)
-    figure.add_trace(
-        go.Scatter(
-            x=rows[axis].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", name=name,
-            legendgroup=name, showlegend=feasible, opacity=0.95 if feasible else 0.3,
-            marker={
-                "color": colour, "size": 8 if feasible else 5, "symbol": evidence_symbols(rows["evidence"], symbol),
-                "line": _outline(rows["evidence"], colour),
-            },
-            selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 0.5}},
-            **_hover(rows, figures),
-        )
+    return go.Scatter(
+        x=rows[axis].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", name=name,
+        legendgroup=name, showlegend=feasible, opacity=0.95 if feasible else 0.3,
+        marker={
+            "color": colour, "size": 8 if feasible else 5, "symbol": evidence_symbols(rows["evidence"], symbol),
+            "line": _outline(rows["evidence"], colour),
+        },
+        selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 0.5}},
+        **_hover(rows, figures),
     )  # fmt: skip
 
 
@@ -143,52 +143,52 @@ def _hover(rows: pd.DataFrame, figures: str, *more: str) -> dict[str, Any]:
     return {"customdata": rows[columns].to_numpy(object), "hovertemplate": text}
 
 
-def _add_front(figure: go.Figure, front: Sequence[Candidate], axis: str) -> None:
-    figure.add_trace(
-        go.Scatter(
-            x=[getattr(c, axis) for c in front], y=[c.accuracy for c in front], mode="lines",
-            line={"color": INK, "width": 1.5, "shape": "hv" if axis == "latency_ms" else "vh"},
-            name="Front within the limits", hoverinfo="skip",
-        )
+def _front(front: Sequence[Candidate], axis: str) -> go.Scatter:
+    return go.Scatter(
+        x=[getattr(c, axis) for c in front], y=[c.accuracy for c in front], mode="lines",
+        line={"color": INK, "width": 1.5, "shape": "hv" if axis == "latency_ms" else "vh"},
+        name="Front within the limits", hoverinfo="skip",
     )  # fmt: skip
 
 
-def _add_pick(figure: go.Figure, pick: Candidate, axis: str) -> None:
-    figure.add_trace(
-        go.Scatter(
-            x=[getattr(pick, axis)], y=[pick.accuracy], mode="markers", name=f"Pick: {pick.architecture}",
-            marker={"symbol": "circle-open", "size": 19, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
-            hoverinfo="skip",
-        )
+def _pick(pick: Candidate, axis: str) -> go.Scatter:
+    return go.Scatter(
+        x=[getattr(pick, axis)], y=[pick.accuracy], mode="markers", name=f"Pick: {pick.architecture}",
+        marker={"symbol": "circle-open", "size": 19, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
+        hoverinfo="skip",
     )  # fmt: skip
 
 
-def lay_out(figure: go.Figure, x_title: str, y_title: str, *, log_x: bool, height: int = FRONT_HEIGHT_PX) -> None:
+def layout(
+    x_title: str, y_title: str, *, log_x: bool = False, log_y: bool = False, height: int = FRONT_HEIGHT_PX
+) -> dict[str, Any]:
     """Axis titles, margins and the legend above, the same for every chart."""
-    figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 48, "b": 8}, dragmode="zoom", hovermode="closest",
-        clickmode="event+select",
-        legend={"orientation": "h", "y": 1.09, "yanchor": "bottom", "x": 0, "itemsizing": "constant", "title": None},
-    )  # fmt: skip
-    figure.update_xaxes(title=x_title, zeroline=False, automargin=True)
-    if log_x:
-        figure.update_xaxes(type="log", tickformat=",~g", exponentformat="none")
-    figure.update_yaxes(title=y_title, zeroline=False, automargin=True)
+    axis = {"zeroline": False, "automargin": True}
+    log = {"type": "log", "tickformat": ",~g", "exponentformat": "none"}
+    return {
+        "height": height, "margin": {"l": 8, "r": 8, "t": 48, "b": 8}, "dragmode": "zoom", "hovermode": "closest",
+        "clickmode": "event+select",
+        "legend": {"orientation": "h", "y": 1.09, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
+        "xaxis": {**axis, "title": {"text": x_title}, **(log if log_x else {})},
+        "yaxis": {**axis, "title": {"text": y_title}, **(log if log_y else {})},
+    }  # fmt: skip
 
 
 def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
     """Any two metrics, one colour and symbol a group, each group's front as a line; suspect rows as crosses.
 
+    WebGL, because there may be ten thousand points.
+
     Args:
         frame: Columns `x`, `y`, `group`, `suspect`, `on_front`, `position`, `weights`, `img_size`, `family`,
             `setup`, `evidence`, `source_id`.
     """
-    figure = go.Figure()
     figures = f"%{{y:,.4g}} {METRICS[y].unit} · %{{x:,.4g}} {METRICS[x].unit}"
+    traces: list[go.Scatter | go.Scattergl] = []
     for i, (name, rows) in enumerate(frame.groupby(group, sort=True)):
         colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
         for suspect, part in rows.groupby("suspect"):
-            figure.add_trace(
+            traces.append(
                 go.Scattergl(
                     x=part[x].to_numpy(float), y=part[y].to_numpy(float), mode="markers",
                     name=f"{name}, suspect" if suspect else str(name), legendgroup=str(name), opacity=0.7,
@@ -200,13 +200,11 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
                 )
             )  # fmt: skip
         front = rows[rows["on_front"]].sort_values([x, y])
-        figure.add_trace(
+        traces.append(
             go.Scatter(
                 x=front[x].to_numpy(float), y=front[y].to_numpy(float), mode="lines", legendgroup=str(name),
                 line={"color": colour, "width": 1.5}, hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
-    lay_out(figure, METRICS[x].title, METRICS[y].title, log_x=METRICS[x].log)
-    if METRICS[y].log:
-        figure.update_yaxes(type="log", tickformat=",~g", exponentformat="none")
-    return figure
+    log = {"log_x": METRICS[x].log, "log_y": METRICS[y].log}
+    return go.Figure(traces, layout(METRICS[x].title, METRICS[y].title, **log))

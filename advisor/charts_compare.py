@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from advisor.advice.compare import DeviceComparison
-from advisor.charts import evidence_symbols, lay_out
+from advisor.charts import evidence_symbols, layout
 from advisor.metrics import METRICS
 
 
@@ -36,7 +36,8 @@ def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
                 + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
             )
         )  # fmt: skip
-    lay_out(figure, speed.title.replace(" of one batch", ""), "", log_x=True, height=max(220, 90 + 24 * len(order)))
+    height = max(220, 90 + 24 * len(order))
+    figure.update_layout(layout(speed.title.replace(" of one batch", ""), "", log_x=True, height=height))
     figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
     return figure
 
@@ -63,7 +64,7 @@ def recipe_figure(rows: pd.DataFrame) -> go.Figure:
                 hovertemplate="<b>%{y}</b><br>%{x:.2f} %<br>%{customdata[0]} · %{customdata[1]}<extra></extra>",
             )
         )  # fmt: skip
-    lay_out(figure, METRICS["top1"].title, "", log_x=False, height=max(220, 110 + 20 * len(rows)))
+    figure.update_layout(layout(METRICS["top1"].title, "", height=max(220, 110 + 20 * len(rows))))
     figure.update_yaxes(categoryorder="array", categoryarray=list(rows["weights"]), title=None)
     return figure
 
@@ -92,6 +93,5 @@ def two_devices_figure(found: DeviceComparison) -> go.Figure:
             )
         )  # fmt: skip
     title = metric.title.replace(" of one batch", "")
-    lay_out(figure, f"{title} on {found.device_a}", f"{title} on {found.device_b}", log_x=True)
-    figure.update_yaxes(type="log", tickformat=",~g", exponentformat="none")
+    figure.update_layout(layout(f"{title} on {found.device_a}", f"{title} on {found.device_b}", log_x=True, log_y=True))
     return figure

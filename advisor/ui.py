@@ -36,10 +36,17 @@ PLOTLY_CONFIG: dict[str, Any] = {
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Turn our own errors into their one sentence; a bug keeps its traceback in the server's log only."""
+def page(title: str) -> Iterator[Store]:
+    """A page: its title, the store behind it, and each of our own errors as its one sentence.
+
+    A bug keeps its traceback in the server's log only. The guard stands here and not in app.py, because
+    Streamlit may run a page's file without it (see `_come_through_the_app`).
+    """
+    _come_through_the_app(title)
+    st.html(_STYLE)
+    st.title(title)
     try:
-        yield
+        yield _open_store()
     except AdvisorError as exc:
         st.error(str(exc), icon=":material/error:")
         st.stop()
@@ -47,12 +54,9 @@ def sentences() -> Iterator[None]:
 
 def routes() -> dict[str, st.Page]:
     """The pages of the app by title, the first one at the root."""
-    return {
-        "Recommend": st.Page("pages/recommend.py", title="Recommend", icon=":material/my_location:", default=True),
-        "Explore": st.Page("pages/explore.py", title="Explore", icon=":material/scatter_plot:"),
-        "Compare": st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        "Evidence": st.Page("pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
-    }
+    titles = ("Recommend", "Explore", "Compare", "Evidence")
+    # no page icons: Streamlit would fetch the tab's icon from the network for them
+    return {t: st.Page(f"pages/{t.lower()}.py", title=t, default=t == titles[0]) for t in titles}
 
 
 def mark_routed() -> None:
@@ -70,15 +74,12 @@ def _come_through_the_app(title: str) -> None:
     st.switch_page(known[title], query_params=st.query_params.to_dict())
 
 
-def open_page(title: str) -> Store:
-    """The page's title, and the store behind it, built first (with a progress bar) if data/ changed.
+def _open_store() -> Store:
+    """The store, built first (with a progress bar) if data/ changed.
 
     Raises:
         AdvisorError: The store cannot be used, or knows no device that advice can be given for.
     """
-    _come_through_the_app(title)
-    st.html(_STYLE)
-    st.title(title)
     store = _store(workflows.home(), workflows.DATA)
     bar = st.empty()
     store.ensure(lambda share, what: _advance(bar, share, what))

@@ -45,12 +45,10 @@ def landscape(store: Store, question: Question) -> pd.DataFrame:
 
 def _speed_and_setup(asked: Question) -> Question:
     """The question without its limits but for which speed it judges: what `landscape` can keep between limits."""
-    judged = (
-        {"max_latency_ms": 1.0} if asked.max_latency_ms else {"min_throughput": 1.0} if asked.min_throughput else {}
-    )
     return Question(
-        asked.device_id, asked.runtime, asked.precision, asked.layout, asked.batch_size, accuracy=asked.accuracy,
-        task=asked.task, **judged,
+        asked.device_id, asked.runtime, asked.precision, asked.layout, asked.batch_size,
+        max_latency_ms=1.0 if asked.max_latency_ms else None, min_throughput=1.0 if asked.min_throughput else None,
+        accuracy=asked.accuracy, task=asked.task,
     )  # fmt: skip
 
 
@@ -101,6 +99,12 @@ def middle_speed(store: Store, device_id: str, task: str, axis: Axis) -> float |
     middle = float(speeds.median())
     steps = preferred(middle, middle)
     return steps[-1] if axis == "latency_ms" else steps[0]
+
+
+def within_speeds(store: Store, device_id: str, task: str, axis: Axis, limit: float | None) -> bool:
+    """Whether a limit lies inside the published range of a device, so that it tells its models apart."""
+    speeds = _judged(store.frame("runs", device_id=device_id, task=task), axis)
+    return limit is not None and not speeds.empty and bool(speeds.min() <= limit <= speeds.max())
 
 
 def _judged(runs: pd.DataFrame, axis: Axis) -> pd.Series[float]:

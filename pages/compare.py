@@ -13,15 +13,15 @@ VIEWS = {
     "two-devices": ("Device against device", ui_compare.two_devices),
 }
 
-store = ui.open_page("Compare")
-ui.seed("view", list(VIEWS), "models")
-view = st.segmented_control(
-    "What to compare",
-    list(VIEWS),
-    required=True,
-    format_func=lambda name: VIEWS[name][0],
-    key="view",
-    persist_state="session",
-    label_visibility="collapsed",
-)
-VIEWS[view][1](store)
+with ui.page("Compare") as store:
+    ui.seed("view", list(VIEWS), "models")
+    view = st.segmented_control(
+        "What to compare",
+        list(VIEWS),
+        required=True,
+        format_func=lambda name: VIEWS[name][0],
+        key="view",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    VIEWS[view][1](store)

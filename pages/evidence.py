@@ -12,16 +12,16 @@ VIEWS = {
     "exchange": ("Import, export, refresh", ui_evidence.exchange),
 }
 
-store = ui.open_page("Evidence")
-ui.seed("show", list(VIEWS), "claims")
-view = st.segmented_control(
-    "What to show",
-    list(VIEWS),
-    required=True,
-    format_func=lambda name: VIEWS[name][0],
-    key="show",
-    persist_state="session",
-    label_visibility="collapsed",
-)
-ui.remember(show="claims")
-VIEWS[view][1](store)
+with ui.page("Evidence") as store:
+    ui.seed("show", list(VIEWS), "claims")
+    view = st.segmented_control(
+        "What to show",
+        list(VIEWS),
+        required=True,
+        format_func=lambda name: VIEWS[name][0],
+        key="show",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    ui.remember(show="claims")
+    VIEWS[view][1](store)
