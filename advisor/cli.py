@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,6 +34,14 @@ class _OneSentence(click.Group):
             raise click.ClickException(exc.format_message()) from exc
         except AdvisorError as exc:
             raise click.ClickException(str(exc)) from exc
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except NoArgsIsHelpError:
+            raise
+        except click.UsageError as exc:
+            raise click.ClickException(exc.format_message()) from exc
 
 
 @click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -123,7 +132,7 @@ def models(search: str, family: str | None, licence: str, device_id: str | None,
 def claims(device_id: str | None, json_: bool) -> None:
     """The field's well-known claims, checked against the evidence device by device."""
     with _store() as store:
-        if device_id:
+        if device_id is not None:
             results = list(workflows.claims_on(store, workflows.device(store, device_id).device_id))
         else:
             results = workflows.all_claims(store)
@@ -195,7 +204,8 @@ def _show(data: Any, json_: bool, table: Callable[[], Iterator[tables.Printable]
 def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
     """A progress bar on standard error, so that standard output stays clean."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=1.0)
 
         def advance(share: float, now: str) -> None:

@@ -35,7 +35,8 @@ class UnknownName(AdvisorError):
     def __init__(self, what: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         self.suggestions = close_names(name, known)
         offer = f" Did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
-        super().__init__(f"Unknown {what} '{name}'.{offer}{' ' + hint if hint else ''}")
+        shown = " ".join(name.split())[:80]
+        super().__init__(f"Unknown {what} '{shown}'.{offer}{' ' + hint if hint else ''}")
 
 
 class DataError(AdvisorError):

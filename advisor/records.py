@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -17,6 +16,8 @@ Verdict = Literal["holds", "fails", "not enough evidence"]
 
 FOUR_FAMILIES: tuple[str, ...] = ("ResNeSt", "EfficientNet", "MobileNet", "RegNet")
 ALL_FAMILIES: tuple[str, ...] = ("all",)
+
+_LARGEST = 1e12  # no limit of the field comes near; larger numbers are slips of the keyboard
 
 # limits of a question that are numbers, in the order in which they are shown
 NUMERIC_LIMITS: tuple[str, ...] = (
@@ -59,8 +60,10 @@ class Question:
     def __post_init__(self) -> None:
         for name in (*NUMERIC_LIMITS, "batch_size"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise BadQuestion(f"{option_name(name)} must be a number above 0, not {value:g}.")
+            if value is not None and value > _LARGEST:
+                raise BadQuestion(f"{option_name(name)} must be at most {_LARGEST:g}.")
+            if value is not None and not value > 0:  # NaN fails too
+                raise BadQuestion(f"{option_name(name)} must be a number above 0, not {max(value, -_LARGEST):g}.")
         if self.min_accuracy is not None and self.min_accuracy > 100:
             raise BadQuestion(f"--min-accuracy is in percent and cannot exceed 100, not {self.min_accuracy:g}.")
         if self.accuracy not in ACCURACIES:
@@ -109,6 +112,7 @@ class Device:
 
     Attributes:
         n_models: How many timm architectures have a speed there.
+        n_decidable: How many of them have a speed and an accuracy at one stated image size, free of doubt.
         accelerators: 8 for an '8x-...' entry, which is for training cost only.
     """
 
@@ -117,6 +121,7 @@ class Device:
     kind: str
     vendor: str
     n_models: int
+    n_decidable: int
     n_rows: int
     accelerators: int
     notes: str
@@ -132,6 +137,7 @@ class Candidate:
         accuracy_error: Half-width of the 95 % sampling interval, in points.
         latency_ms: One forward pass of one batch of `batch_size`.
         throughput_per_s: Images per second at `batch_size`.
+        accuracy_of: "these weights", or "the float weights" where the run is of a quantised network.
         interval: Low and high latency in ms where the evidence has one.
         source_id: Where the speed is from; `accuracy_source_id` for the accuracy.
     """
@@ -143,6 +149,7 @@ class Candidate:
     accuracy: float | None
     accuracy_name: str
     accuracy_error: float | None
+    accuracy_of: str
     latency_ms: float | None
     throughput_per_s: float | None
     batch_size: int | None
@@ -175,8 +182,8 @@ class Candidate:
 
 _WHOLE = {"img_size", "batch_size"}
 _TEXT = {
-    "weights", "architecture", "family", "accuracy_name", "licence", "pretraining", "evidence", "source_id",
-    "accuracy_source_id", "device_id", "task", "runtime", "software", "threads", "unit", "precision",
+    "weights", "architecture", "family", "accuracy_name", "accuracy_of", "licence", "pretraining", "evidence",
+    "source_id", "accuracy_source_id", "device_id", "task", "runtime", "software", "threads", "unit", "precision",
     "layout", "note",
 }  # fmt: skip
 
@@ -278,6 +285,7 @@ class ClaimResult:
 
     Attributes:
         figures: One or two sentences with the numbers that decided.
+        holds_when: The threshold behind the verdict, in words; empty where the figures say it themselves.
         row_ids: Ids of the speed and accuracy rows behind it, for drill-down.
     """
 
@@ -288,3 +296,4 @@ class ClaimResult:
     verdict: Verdict
     figures: str
     row_ids: tuple[str, ...] = ()
+    holds_when: str = ""

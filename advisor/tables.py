@@ -56,7 +56,7 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
         accuracy = METRICS[answer.pick.accuracy_name]
         yield (
             f"[bold]Use {answer.pick.weights}[/] at {answer.pick.img_size} px: {accuracy.show(answer.pick.accuracy)} "
-            f"{accuracy.label}, {speed}."
+            f"{accuracy.label}{'' if answer.pick.accuracy_of == 'these weights' else ' of the float weights'}, {speed}."
         )
     if answer.considered:
         yield _alternatives(answer)
@@ -90,14 +90,21 @@ def _alternatives(answer: Recommendation) -> Table:
 
 def devices(found: Sequence[Device]) -> Iterator[Printable]:
     """Devices by kind, most models first."""
-    table = _table("", "kind", "device", "name", "models #", "results #")
-    for one in sorted(found, key=lambda d: (d.kind, -d.n_models, d.device_id)):
-        table.add_row(one.kind, one.device_id, one.name, f"{one.n_models:,}", f"{one.n_rows:,}")
+    if not found:
+        yield "No device matches; 'devices --all' lists those that no advice can be given for, too."
+        return
+    table = _table("", "kind", "device", "name", "models #", "that can decide #", "results #")
+    for one in sorted(found, key=lambda d: (d.kind, -d.n_decidable, -d.n_models, d.device_id)):
+        counts = (one.n_models, one.n_decidable, one.n_rows)
+        table.add_row(one.kind, one.device_id, one.name, *(f"{count:,}" for count in counts))
     yield table
 
 
 def models(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
     """Weights with what the catalogue knows, by name."""
+    if found.empty:
+        yield "No weights match; try a shorter --search."
+        return
     table = _table("", "weights", "family", "params (M)", "MACs (G)", "px", "pretraining", "licence")
     for row in found.head(limit).to_dict("records"):
         numbers = (
@@ -116,7 +123,8 @@ def claims(results: Sequence[ClaimResult]) -> Iterator[Printable]:
     for _, group in groupby(sorted(results, key=lambda r: r.claim_id), key=lambda r: r.claim_id):
         found = list(group)
         shown = [r for r in found if r.verdict != "not enough evidence" or len(found) == 1]
-        table = _table(f"{found[0].title} ({found[0].source})", "device", "verdict", "figures")
+        rule = f" Holds when {found[0].holds_when}." if found[0].holds_when else ""
+        table = _table(f"{found[0].title} ({found[0].source}){rule}", "device", "verdict", "figures")
         for one in shown:
             table.add_row(one.device_id, one.verdict, one.figures)
         if len(shown) < len(found):

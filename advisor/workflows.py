@@ -17,7 +17,7 @@ from advisor.advice.quantised import published_effect
 from advisor.advice.recommend import candidates
 from advisor.advice.recommend import recommend as answer
 from advisor.advice.setups import choose_runs
-from advisor.errors import BadQuestion, UnknownName
+from advisor.errors import BadQuestion, StoreUnusable, UnknownName
 from advisor.evidence import catalogue, exchange
 from advisor.evidence import refresh as refreshing
 from advisor.evidence.published import Progress
@@ -31,7 +31,13 @@ DATA = ROOT / "data"
 
 def home() -> Path:
     """The folder of the user's own store: ADVISOR_HOME, or data/local in the checkout."""
-    return Path(os.environ.get("ADVISOR_HOME") or DATA / "local").expanduser()
+    asked = os.environ.get("ADVISOR_HOME") or str(DATA / "local")
+    try:
+        return Path(os.fsencode(asked).decode("utf-8")).expanduser()
+    except (RuntimeError, ValueError) as exc:
+        raise StoreUnusable(
+            f"ADVISOR_HOME {asked!r} is no folder's path ({exc}): set it to one you can write."
+        ) from exc
 
 
 def open_store() -> Store:
@@ -49,8 +55,8 @@ def _devices(store: Store, version: str) -> tuple[Device, ...]:
     return tuple(
         Device(
             device_id=str(row["device_id"]), name=str(row["name"]), kind=str(row["kind"]),
-            vendor=str(row["vendor"] or ""), n_models=int(row["n_models"]), n_rows=int(row["n_rows"]),
-            accelerators=int(row["accelerators"]), notes=str(row["notes"] or ""),
+            vendor=str(row["vendor"] or ""), n_models=int(row["n_models"]), n_decidable=int(row["n_decidable"]),
+            n_rows=int(row["n_rows"]), accelerators=int(row["accelerators"]), notes=str(row["notes"] or ""),
             memory_gb=None if pd.isna(row["memory_gb"]) else float(row["memory_gb"]),
         )
         for row in store.frame("devices").to_dict("records")
@@ -58,7 +64,7 @@ def _devices(store: Store, version: str) -> tuple[Device, ...]:
 
 
 def advisable(store: Store) -> list[Device]:
-    """Devices that advice can be given for: one accelerator and at least one timm architecture."""
+    """Devices to choose from: one accelerator and a timm architecture; `n_decidable` says how much can decide."""
     return [d for d in devices(store) if d.accelerators == 1 and d.n_models > 0]
 
 
@@ -159,7 +165,7 @@ def _background(store: Store, version: str) -> claims.Background:
 
 
 def all_claims(store: Store) -> list[ClaimResult]:
-    """Every claim on every device that advice can be given for: the matrix of the Evidence page."""
+    """Every claim on every device to choose from, and once each those that no device decides."""
     return list(_all_claims(store, store.version()))
 
 
@@ -171,8 +177,9 @@ def _all_claims(store: Store, version: str) -> tuple[ClaimResult, ...]:
     found: list[ClaimResult] = []
     for known in advisable(store):
         runs = (infer_of.get(known.device_id, infer[:0]), train_of.get(known.device_id, train[:0]))
-        found += claims.check_prepared("all", known, claims.prepare(shared.networks, *runs), shared)
-    return tuple(found)
+        checked = claims.check_prepared("all", known, claims.prepare(shared.networks, *runs), shared)
+        found += [result for result in checked if result.device_id != claims.ANY_DEVICE]
+    return (*found, *shared.anywhere.values())
 
 
 def explain(store: Store, question: Question, name: str) -> tuple[Explanation, ...]:

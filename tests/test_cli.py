@@ -127,6 +127,13 @@ def test_models_claims_and_explain_answer_in_json(run) -> None:  # type: ignore[
         ),
         (["recommend", "--device", "i7-12700h", "--runtime", "tflite"], "published there: openvino, pytorch-compile"),
         (["recommend", "--device", "i7-12700h", "--licence", "free"], "'free' is not one of"),
+        (
+            ["recommend", "--device", "i7-12700h", "--batch-size", "1" + "0" * 400],
+            "--batch-size must be at most 1e+12",
+        ),
+        (["recommend", "--device", "two\nlines"], "Unknown device 'two lines'"),
+        (["claims", "--device", ""], "Unknown device ''"),
+        (["--bogus"], "No such option"),
         (["recommend"], "Missing option '--device'"),
         (["recomend"], "No such command 'recomend'"),
         (["explain", "resnet5", "--device", "i7-12700h"], "Unknown model 'resnet5'"),
@@ -161,3 +168,9 @@ def test_every_command_explains_itself(run) -> None:  # type: ignore[no-untyped-
         result = run(name, "--help")
         assert result.exit_code == 0
         assert len(result.output) > 80
+
+
+@pytest.mark.parametrize("home", ["~nosuchuser/x", "/" + "x" * 300, "/proc/x"])
+def test_unusable_home_is_one_sentence(run, monkeypatch: pytest.MonkeyPatch, home: str) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("ADVISOR_HOME", home)
+    assert "ADVISOR_HOME" in refused(run("devices"))

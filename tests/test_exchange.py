@@ -72,12 +72,14 @@ def test_anothers_export_brings_what_is_new_once(ending: str, small: Store, othe
     import_results(small, write(tmp_path, HEADER + ROW))
     n_rows = export_results(small, path).n_rows
     first, second = import_results(other, path), import_results(other, path)
-    assert (first.n_new, first.n_known) == (27, n_rows - 27)  # 26 of the i7 and the imported one
-    assert (second.n_new, second.n_known) == (0, n_rows)
+    # the other's data folder lacks the 26 rows of the i7: nobody's word makes them published there
+    assert (first.n_new, first.n_known, len(first.rejects)) == (1, n_rows - 27, 26)
+    assert {reject.reason.partition(":")[0] for reject in first.rejects} == {
+        "evidence 'published' but not in data/published"
+    }
+    assert (second.n_new, second.n_known, second.rejects) == (0, n_rows - 26, first.rejects)
     columns = [*COLUMNS["speed"], "evidence"]
-    ours, theirs = (
-        s.query("speed_rows", device_ids=[])[columns].sort_values(columns, ignore_index=True) for s in (small, other)
-    )
+    ours, theirs = (own_speeds(s)[columns].reset_index(drop=True) for s in (small, other))
     pd.testing.assert_frame_equal(ours, theirs)
 
 
@@ -130,8 +132,11 @@ def test_bad_row_is_listed_and_the_good_ones_are_saved(row: str, reason: str, sm
 def test_unknown_kind_of_evidence_is_rejected(small: Store, tmp_path: Path) -> None:
     text = HEADER.replace("\n", ",evidence\n") + ROW.replace("\n", ",guessed\n") + ROW.replace("\n", ",predicted\n")
     report = import_results(small, write(tmp_path, text))
-    assert [r.reason for r in report.rejects] == ["evidence 'guessed' is neither published nor measured nor predicted"]
-    assert list(own_speeds(small)["evidence"]) == ["predicted"]
+    assert [r.reason for r in report.rejects] == [
+        "evidence 'guessed' is neither published nor measured nor predicted",
+        "predicted results are not imported: a results file has no place for their interval",
+    ]
+    assert own_speeds(small).empty
 
 
 def test_repeated_rows_of_a_file_are_saved_once(small: Store, tmp_path: Path) -> None:
@@ -256,3 +261,14 @@ def test_export_that_cannot_be_written_keeps_the_old_file(
     assert [p.name for p in tmp_path.glob("out*")] == ["out.csv"]
     with pytest.raises(StoreUnusable, match="No such file"):
         export_results(small, tmp_path / "absent" / "out.csv")
+
+
+def test_made_up_accuracy_never_stands_in_for_timms_own(small: Store, tmp_path: Path) -> None:
+    """An import that borrows timm's name is measured evidence, and timm's own figure decides."""
+    text = (
+        "source_id,model,dataset,metric,value,img_size\n"
+        "timm-eval,mobilenetv4_conv_small.e2400_r224_in1k,imagenet-1k,top1,99.9,224\n"
+    )
+    assert import_results(small, write(tmp_path, text)).n_new == 1
+    scored = small.query("scored").set_index(["weights", "img_size"])
+    assert scored.loc[("mobilenetv4_conv_small.e2400_r224_in1k", 224), "top1"] == 73.8

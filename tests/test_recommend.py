@@ -256,3 +256,49 @@ def test_device_whose_results_state_no_image_size_gets_a_plain_refusal(shipped: 
     assert answer.pick is None
     assert answer.nearest_miss is not None
     assert "none of its results is of a timm architecture at a stated image size" in answer.nearest_miss.text
+
+
+@pytest.mark.parametrize("device_id", ["i7-12700h", "i9-10940x", "rtx-3090", "samsung-galaxy-s24"])
+def test_asking_again_with_a_moved_limit_gives_the_promised_answer(shipped: Store, device_id: str) -> None:
+    free = ask(shipped, device_id)
+    speeds = sorted(getattr(c, free.axis) for c in free.front)
+    limit = "max_latency_ms" if free.axis == "latency_ms" else "min_throughput"
+    promised = 0
+    for budget in speeds[1 :: max(1, len(speeds) // 6)]:
+        asked: dict[str, object] = {limit: budget, "max_params_m": 30}
+        answer = ask(shipped, device_id, **asked)
+        for change in answer.what_if:
+            if change.limit not in (limit, "max_params_m"):
+                continue
+            again = ask(shipped, device_id, **(asked | {change.limit: change.to}))
+            assert again.pick is not None
+            assert again.pick.weights == change.weights
+            assert answer.pick is not None
+            assert again.pick.accuracy - answer.pick.accuracy == pytest.approx(change.gain_points)  # type: ignore[operator]
+            promised += 1
+    assert promised > 0
+
+
+@pytest.mark.parametrize("limits", [{"max_memory_mb": 50}, {"max_memory_mb": 100}, {"max_memory_mb": 200}])
+def test_naming_a_runtime_never_improves_the_answer(shipped: Store, limits: dict[str, object]) -> None:
+    """The best setup is chosen per model among the runs that keep the limits on memory and speed."""
+    for device_id in ("samsung-galaxy-s24", "samsung-galaxy-s25"):
+        free = ask(shipped, device_id, max_latency_ms=5, families=ALL, **limits)
+        best = max((c.accuracy or 0.0 for c in free.front), default=0.0)
+        for runtime in ("tflite", "qnn-dlc", "onnxruntime"):
+            narrow = ask(shipped, device_id, max_latency_ms=5, families=ALL, runtime=runtime, **limits)
+            assert max((c.accuracy or 0.0 for c in narrow.front), default=0.0) <= best
+
+
+def test_of_contradicting_rows_of_one_setup_the_slower_speaks(shipped: Store) -> None:
+    """PaddleClas prints 2.82 and 8.18 ms for DPN-68 on the V100 at batch 1 in one and the same setup."""
+    answer = ask(shipped, "v100", families=("DPN",), max_latency_ms=100, precision="fp32")
+    assert {c.architecture: c.latency_ms for c in answer.front}["dpn68"] == 8.18
+
+
+def test_non_commercial_pick_says_so_whatever_accuracy_decides(small: Store) -> None:
+    for accuracy in ("top1", "real"):
+        answer = ask(small, "i7-12700h", max_latency_ms=8, families=ALL, accuracy=accuracy)
+        assert answer.pick is not None
+        assert answer.pick.licence == "cc-by-nc-4.0"
+        assert any("forbids commercial use" in reason.text for reason in answer.reasons)

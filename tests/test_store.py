@@ -266,3 +266,21 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(small: Store, verb: str) 
     rows = small.query("speed_rows", device_ids=["my-box"])
     assert rows["latency_ms"].tolist() == ([7.5] if verb == "save" else [])
     assert not list(small.home.glob("*.part"))
+
+
+def test_garbled_refresh_pointer_and_empty_own_store_count_as_absent(small: Store) -> None:
+    small.ensure()
+    (small.home / "refreshed.txt").write_bytes(b"\xff\xfe garbage")
+    small.local_path.touch()
+    assert small.refreshed is None
+    assert len(small.query("sources")) > 0
+    assert small.save("speed", speed_row()) == 1
+
+
+@pytest.mark.parametrize(("name", "column"), [("published/devices.csv", "kind"), ("catalogue.csv", "commercial")])
+def test_small_table_without_a_column_is_named(small: Store, name: str, column: str) -> None:
+    path = small.data / name
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(column, "other", 1), encoding="utf-8")
+    with pytest.raises(DataError, match=f"{path.name} lacks the column '{column}'"):
+        small.ensure()

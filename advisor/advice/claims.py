@@ -125,6 +125,25 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )  # fmt: skip
 
+_FRONT_RULE = f"at least {front.ON_FRONT_SHARE:.0%} of its own front are on the front of all, within the sampling error"
+# claim id -> when it counts as holding on a device
+HOLDS_WHEN: Mapping[str, str] = {
+    "resnest-first": _FRONT_RULE,
+    "small-device-mobilenet": _FRONT_RULE,
+    "efficientnet-without-gpu": "EfficientNet is at least as fast at the median",
+    "regnet-5x-efficientnet": (
+        f"{ratio.FIVE_TIMES:g}x is reached (it would be rounded to 5x) and small networks have {ratio.ABOUT_TWICE:g}x "
+        "at the median"
+    ),
+    "mnasnet-mobilenetv2": f"the median is {ratio.EIGHTEEN_TENTHS:g}x or more",
+    "flops-not-latency": f"at least {cost.MISORDERED_SHARE:.0%} of the pairs are in the wrong order",
+    "resnet50-outruns-fewer-flops": f"it outruns more than {cost.MOST:.0%} of them, in inference and in training",
+    "tresnet-m-resnet50": f"it has at least {cost.MATCHES_SPEED:g}x the speed, and a higher top-1",
+    "vit-swin-convnext": (
+        f"the median is at least {ratio.FAR_AHEAD:g}x against Swin and {ratio.COMPARES_WELL:g}x against ConvNeXt"
+    ),
+}
+
 _ON_DEVICE: Mapping[str, Callable[[Case], Finding]] = {
     "resnest-first": front.resnest_first,
     "efficientnet-without-gpu": ratio.efficientnet_without_gpu,
@@ -217,5 +236,5 @@ def _ids(claim_ids: str | Iterable[str]) -> set[str]:
 def _result(one: Claim, device_id: str, found: Finding, note: str) -> ClaimResult:
     return ClaimResult(
         claim_id=one.claim_id, title=one.title, source=one.source, device_id=device_id, verdict=found.verdict,
-        figures=found.figures + note, row_ids=found.row_ids,
+        figures=found.figures + note, row_ids=found.row_ids, holds_when=HOLDS_WHEN.get(one.claim_id, ""),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 
 from advisor.advice import limits, ties
 from advisor.advice.pareto import pareto_front
-from advisor.advice.setups import Axis, Chosen, choose_runs
+from advisor.advice.setups import QUANTISED, Axis, Chosen, choose_runs
 from advisor.advice.what_if import nearest_miss, what_if
 from advisor.metrics import METRICS
 from advisor.records import (
@@ -53,6 +53,7 @@ def candidates(scored: pd.DataFrame, chosen: Chosen, question: Question) -> pd.D
         frame["accuracy"] = frame[question.accuracy]
         frame["accuracy_error"] = ties.sampling_error(frame["accuracy"].to_numpy(float), question.accuracy)
     frame["accuracy_name"] = question.accuracy
+    frame["accuracy_of"] = np.where(frame["precision"].isin(QUANTISED), "the float weights", "these weights")
     frame["interval"] = None
     return frame[frame["accuracy"].notna()].reset_index(drop=True)
 
@@ -101,7 +102,7 @@ def recommend(
         front=pool.front(fits),
         beyond_families=_beyond(pool.best(fits_but_family), question, pick),
         reasons=reasons,
-        what_if=what_if(frame, broken, question, pick) if pick else (),
+        what_if=what_if(frame, broken, question, pick, pool.best) if pick else (),
         nearest_miss=miss,
         rejected=limits.rejected_counts(broken),
         considered=len(frame),
@@ -206,9 +207,11 @@ def _own_reasons(
             )
         reasons.append(Reason("most-accurate-feasible", text.strip(), ties.SOURCE))
         reasons.extend(_near_limit(question, pick))
-        if pick.accuracy_name == "top1" and pick.commercial is None:
-            text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}': read it before shipping."
-            reasons.append(Reason("licence-unclear", text, "timm's metadata"))
+        if pick.commercial is not True:
+            text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}'"
+            text += ": read it before shipping." if pick.commercial is None else ", which forbids commercial use."
+            text += " With --licence commercial only licences known to allow it pass."
+            reasons.append(Reason("licence-to-mind", text, "timm's metadata"))
     if chosen.quantised:
         text = (
             "These runs are of quantised networks, but the accuracies are of the float weights: quantised "
@@ -217,7 +220,7 @@ def _own_reasons(
         reasons.append(Reason("quantised-accuracy", text, _OURS))
     if chosen.left_quantised:
         text = (
-            f"{chosen.left_quantised:,} faster-looking runs of quantised networks were set aside, because the "
+            f"{chosen.left_quantised:,} runs of quantised networks were set aside, because the "
             "published accuracies are of float weights; ask for them with --precision."
         )
         reasons.append(Reason("quantised-set-aside", text, _OURS))

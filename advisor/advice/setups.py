@@ -26,7 +26,8 @@ class Chosen:
     """The runs that answer a question.
 
     Attributes:
-        runs: One run an architecture and image size: the fastest on `axis` among those asked for.
+        runs: One run an architecture and image size: the fastest on `axis` among those asked for that keep the
+            limits on speed and memory, or among all of them where none does.
         axis: The speed that is judged.
         sentence: Which setup, or how many, the runs are of.
         quantised: Whether the runs are of quantised networks.
@@ -68,17 +69,31 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
     if question.precision is None and not is_quantised[judged].all():
         left = int((judged & is_quantised).sum())
         judged &= ~is_quantised
-    best = runs.iloc[_fastest(runs, np.flatnonzero(judged), speed if axis == "latency_ms" else -speed)]
+    rows = np.flatnonzero(judged)
+    best = runs.iloc[_best(runs, rows, speed if axis == "latency_ms" else -speed, _too_much(runs, question))]
     return Chosen(best, axis, _sentence(best, device_name), bool(is_quantised[judged].any()), left)
 
 
-def _fastest(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray) -> np.ndarray:
-    """Of `rows`, the one of lowest loss for each architecture and image size.
+def _too_much(runs: pd.DataFrame, question: Question) -> np.ndarray:
+    """Runs that break a limit which another run of the same network may keep: memory, latency or throughput."""
+    over = np.zeros(len(runs), dtype=bool)
+    for limit, column, sign in (
+        (question.max_memory_mb, "peak_memory_mb", 1),
+        (question.max_latency_ms, "latency_ms", 1),
+        (question.min_throughput, "throughput_per_s", -1),
+    ):
+        if limit is not None:
+            over |= ~(sign * runs[column].to_numpy(float) <= sign * limit)
+    return over
+
+
+def _best(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray, too_much: np.ndarray) -> np.ndarray:
+    """Of `rows`, one for each architecture and image size: of those within the limits the one of lowest loss.
 
     Runs that are equally fast are told apart by a hash of their row id, so that row order does not matter.
     """
     tie_break = pd.util.hash_array(runs["row_id"].to_numpy(object)[rows])
-    ordered = rows[np.lexsort((tie_break, loss[rows]))]
+    ordered = rows[np.lexsort((tie_break, loss[rows], too_much[rows]))]
     keys = pd.DataFrame({c: runs[c].to_numpy()[ordered] for c in ("architecture", "img_size")})
     return np.asarray(ordered[~keys.duplicated().to_numpy(bool)])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,9 @@ from advisor.advice.limits import LIMITED
 from advisor.metrics import METRICS, Metric
 from advisor.records import Candidate, NearestMiss, Question, WhatIf, option_name
 
+Settle = Callable[[np.ndarray], Candidate | None]
+
+_MOVES = 12  # how many moves of one limit are tried; nearly always the first will do
 _RELAXED_POLICY: dict[str, str] = {"licence": "any", "pretraining": "any", "families": "all"}
 
 
@@ -18,52 +23,67 @@ def metric_of(limit: str, question: Question) -> Metric:
     return METRICS[question.accuracy if name == "accuracy" else name]
 
 
-def what_if(frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick: Candidate) -> tuple[WhatIf, ...]:
-    """For each limit, the least move that gains more than the sampling error of the pick's accuracy.
+def what_if(
+    frame: pd.DataFrame, broken: pd.DataFrame, question: Question, pick: Candidate, settle: Settle
+) -> tuple[WhatIf, ...]:
+    """For each limit, the least move after which asking again gives a clearly better answer, and that answer.
 
-    Only candidates that break that one limit and no other count. Sorted by gain, best first, then limit.
+    Clearly better: more accurate than all that is feasible now, and than the pick by more than its sampling
+    error. Only candidates that break that one limit and no other count. Sorted by gain, then limit.
+
+    Args:
+        settle: The pick among the rows of a mask, as for the answer itself.
     """
     if pick.accuracy is None:
         return ()
-    frame = frame[["weights", "family", "licence", "pretraining", *(limited.field for limited in LIMITED.values())]]
-    breaks = broken.sum(axis=1)
-    better = frame["accuracy"] > pick.accuracy + (pick.accuracy_error or 0.0)
+    accuracy = frame["accuracy"].to_numpy(float)
+    breaks = broken.to_numpy(bool)
+    fits = ~breaks.any(axis=1)
+    enough = max(pick.accuracy + (pick.accuracy_error or 0.0), float(accuracy[fits].max()))
     found = []
-    for limit in broken.columns:
-        if limit == "min_accuracy":
+    for number, limit in enumerate(broken.columns):
+        alone = breaks[:, number] & (breaks.sum(axis=1) == 1)
+        better = np.flatnonzero(alone & (accuracy > enough))
+        if limit == "min_accuracy" or not len(better):
             continue
-        pool = frame[broken[limit] & (breaks == 1) & better]
-        if limit in LIMITED:
-            pool = pool[pool[LIMITED[limit].field].notna()]
-        if not pool.empty:
-            found.append(_numeric(pool, limit, question, pick) if limit in LIMITED else _policy(pool, limit, pick))
+        for to, admitted in _moves(frame, limit, alone, better):
+            answer = settle(fits | admitted)
+            if answer is not None and (answer.accuracy or 0.0) > enough:
+                found.append(_worded(limit, to, answer, question, pick))
+                break
     return tuple(sorted(found, key=lambda w: (-w.gain_points, w.limit)))
 
 
-def _numeric(pool: pd.DataFrame, limit: str, question: Question, pick: Candidate) -> WhatIf:
-    column = LIMITED[limit].field
-    lower_limit = limit.startswith("min_")
-    ordered = pool.sort_values([column, "accuracy", "weights"], ascending=[not lower_limit, False, True])
-    best = ordered.iloc[0]
-    to, gain = float(best[column]), float(best["accuracy"]) - float(pick.accuracy or 0.0)
-    metric = metric_of(limit, question)
-    more = abs(to - float(getattr(question, limit)))
-    word = "less" if lower_limit else "more"
-    text = f"{gain:+.1f} points for {metric.show(more)} {word}: {best['weights']} at {best['img_size']} px."
-    return WhatIf(limit, to, gain, str(best["weights"]), text)
+def _moves(
+    frame: pd.DataFrame, limit: str, alone: np.ndarray, better: np.ndarray
+) -> Iterator[tuple[float | str, np.ndarray]]:
+    """Ever larger moves of a limit, each with the rows that it admits."""
+    if limit in LIMITED:
+        values = frame[LIMITED[limit].field].to_numpy(float)
+        sign = -1 if limit.startswith("min_") else 1
+        for value in sorted(np.unique(values[better][~np.isnan(values[better])]), key=lambda v: sign * v)[:_MOVES]:
+            yield float(value), alone & (sign * values <= sign * value)
+    elif limit == "families":
+        names = frame["family"].to_numpy(object)
+        best = better[np.lexsort((names[better].astype(str), -frame["accuracy"].to_numpy(float)[better]))[0]]
+        yield str(names[best]), alone & (names == names[best])
+    else:
+        yield _RELAXED_POLICY[limit], alone
 
 
-def _policy(pool: pd.DataFrame, limit: str, pick: Candidate) -> WhatIf:
-    best = pool.sort_values(["accuracy", "weights"], ascending=[False, True]).iloc[0]
-    gain = float(best["accuracy"]) - float(pick.accuracy or 0.0)
-    to = str(best["family"]) if limit == "families" else _RELAXED_POLICY[limit]
-    price = {
-        "licence": f"under the licence '{best['licence'] or 'unknown'}'",
-        "pretraining": f"with pretraining on {best['pretraining']}",
-        "families": f"from the family {best['family']}",
-    }[limit]
-    text = f"{gain:+.1f} points {price}: {best['weights']} at {best['img_size']} px."
-    return WhatIf(limit, to, gain, str(best["weights"]), text)
+def _worded(limit: str, to: float | str, answer: Candidate, question: Question, pick: Candidate) -> WhatIf:
+    gain = (answer.accuracy or 0.0) - (pick.accuracy or 0.0)
+    if isinstance(to, float):
+        more = metric_of(limit, question).show(abs(to - float(getattr(question, limit))))
+        price = f"for {more} {'less' if limit.startswith('min_') else 'more'}"
+    else:
+        price = {
+            "licence": f"under the licence '{answer.licence or 'unknown'}'",
+            "pretraining": f"with pretraining on {answer.pretraining}",
+            "families": f"from the family {to}",
+        }[limit]
+    text = f"{gain:+.1f} points {price}: {answer.weights} at {answer.img_size} px."
+    return WhatIf(limit, to, gain, answer.weights, text)
 
 
 def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame, question: Question) -> NearestMiss:

@@ -32,6 +32,7 @@ MAX_BYTES = 500_000_000  # everything that is published has 11 MB
 
 # what a spreadsheet takes for a formula at the start of a cell (OWASP, "CSV injection")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_UNSOURCED = "evidence 'published' but not in data/published: import it as measured, or add it there with its source"
 _PARQUET_MAGIC = b"PAR1"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -175,7 +176,7 @@ def import_results(store: Store, path: Path, *, evidence_default: Evidence = "me
     frame, rejects = schema.typed(kind, text)
     positions = frame.pop("line").to_numpy() - 2
     frame["evidence"] = text["evidence"].to_numpy()[positions]
-    reasons = _reasons(store, frame)
+    reasons = _reasons(store, kind, frame)
     refused = [*table.rejects, *(Reject(lines[reject.line - 2], reject.reason) for reject in rejects)]
     refused += [Reject(lines[p], reason) for p, reason in zip(positions, reasons, strict=True) if reason]
     valid = frame[[not reason for reason in reasons]].reset_index(drop=True)
@@ -185,7 +186,7 @@ def import_results(store: Store, path: Path, *, evidence_default: Evidence = "me
     return ImportReport(path, kind, n_rows, n_new, len(valid) - n_new, tuple(refused))
 
 
-def _reasons(store: Store, frame: pd.DataFrame) -> list[str]:
+def _reasons(store: Store, kind: str, frame: pd.DataFrame) -> list[str]:
     """Why each typed row cannot be saved all the same; empty text where it can."""
     catalogue = store.frame("catalogue")
     weights = set(catalogue["weights"])
@@ -198,16 +199,20 @@ def _reasons(store: Store, frame: pd.DataFrame) -> list[str]:
         weights |= {f"{a}.{t}" for a, t in set(zip(rows["architecture"], rows["tag"], strict=True)) if t}
     checked: dict[tuple[str, str, str], str] = {}
     found = []
-    for row in zip(frame["architecture"], frame["tag"], frame["evidence"], strict=True):
-        if row not in checked:
-            checked[row] = _reason(*row, architectures=architectures, weights=weights)
-        found.append(checked[row])
+    shipped = store.shipped(kind, frame)
+    for *row, known in zip(frame["architecture"], frame["tag"], frame["evidence"], shipped, strict=True):
+        names = (str(row[0]), str(row[1]), str(row[2]))
+        if names not in checked:
+            checked[names] = _reason(*names, architectures=architectures, weights=weights)
+        found.append(checked[names] or (_UNSOURCED if names[2] == "published" and not known else ""))
     return found
 
 
 def _reason(architecture: str, tag: str, evidence: str, *, architectures: set[str], weights: set[str]) -> str:
     if evidence not in EVIDENCES:
         return f"evidence '{evidence}' is neither {' nor '.join(EVIDENCES)}"
+    if evidence == "predicted":
+        return "predicted results are not imported: a results file has no place for their interval"
     name = f"{architecture}.{tag}" if tag else architecture
     if (name in weights) if tag else (not name or name in architectures):
         return ""

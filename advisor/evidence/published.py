@@ -14,6 +14,16 @@ from advisor.evidence import schema
 
 Progress = Callable[[float, str], None]
 
+_TABLES: dict[str, tuple[str, ...]] = {
+    "devices": ("device_id", "name", "kind", "vendor", "memory_gb", "accelerators", "notes"),
+    "catalogue": (
+        "weights", "architecture", "tag", "family", "params_m", "file_mb", "img_size", "test_img_size", "crop_pct",
+        "num_classes", "pretraining", "pretrain_data", "imagenet_1k_only", "extra_data_rank", "distilled", "recipe",
+        "licence", "licence_spdx", "commercial", "origin_url",
+    ),
+    "claims": ("source_id", "source_file", "subject", "baseline", "quantity", "factor", "note"),
+    "near_timm": ("source_id", "model", "near_timm_model", "difference"),
+}  # fmt: skip
 _SOURCE_FIELDS = ("title", "authors", "url", "licence", "version", "date", "notes")
 
 
@@ -74,6 +84,15 @@ def read_results(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A small table as text; DataError if it lacks one of the columns."""
+    text = read_text(path)
+    missing = [c for c in columns if c not in text]
+    if missing:
+        raise DataError(f"{path.name} lacks the column '{missing[0]}': restore the file.")
+    return text
+
+
 def read_sources(path: Path) -> pd.DataFrame:
     """sources.toml as a table, one row a source."""
     try:
@@ -95,8 +114,8 @@ def read_tables(files: list[Path], progress: Progress) -> dict[str, pd.DataFrame
             tables["sources"] = read_sources(path)
         elif kind in by_kind:
             by_kind[kind].append(read_results(path, kind))
-        elif path.stem in ("devices", "catalogue", "claims", "near_timm"):
-            tables[path.stem] = read_text(path)
+        elif path.stem in _TABLES:
+            tables[path.stem] = read_table(path, _TABLES[path.stem])
     for kind, frames in by_kind.items():
         if not frames:
             raise DataError(f"No '*.{kind}.csv' in data/published: check out the data folder again.")

@@ -64,9 +64,14 @@ class Store:
     def refreshed(self) -> Path | None:
         """The folder of newer upstream tables in use; None where no refresh ran since data/ came with these."""
         pointer = self.home / "refreshed.txt"
-        if not pointer.is_file():
-            return None
-        folder, _, mark = pointer.read_text(encoding="utf-8").partition("\n")
+        try:
+            if not pointer.is_file():
+                return None
+            folder, _, mark = pointer.read_text(encoding="utf-8").partition("\n")
+        except UnicodeDecodeError:
+            return None  # no refresh wrote this
+        except (OSError, ValueError) as exc:
+            raise _unusable(self.home, exc) from exc
         return self.home / folder if mark.strip() == published.shipped_mark(self.data) else None
 
     def ensure(self, progress: published.Progress = lambda _share, _what: None) -> bool:
@@ -82,7 +87,8 @@ class Store:
                 return False
             digest = published.content_hash(files)
             if known.get("format") == FORMAT and known.get("content_hash") == digest:
-                with self._connection(self.published_path, read_only=False) as con:
+                # without write access the content is compared again next time, which costs 20 ms
+                with _ignored(StoreUnusable), self._connection(self.published_path, read_only=False) as con:
                     con.execute("UPDATE meta SET value = ? WHERE key = 'stamp'", [stamp])
                 self._ensured = stamp
                 return False
@@ -141,6 +147,15 @@ class Store:
                 added = _count(con, kind) - before
                 con.execute("COMMIT")
                 return added
+
+    def shipped(self, kind: str, rows: pd.DataFrame) -> list[bool]:
+        """Which typed rows, `evidence` included, stand in the published store to the letter."""
+        with self._reading() as con:
+            con.register("incoming", rows.assign(place=range(len(rows))))
+            found = con.execute(
+                f"SELECT {_key(kind)} IN (SELECT row_key FROM {kind}) FROM incoming ORDER BY place"
+            ).fetchall()
+        return [bool(row[0]) for row in found]
 
     def migrate(self) -> None:
         """Bring the user's own store to this version; a step and its record commit together."""
@@ -210,7 +225,7 @@ class Store:
         with _turn:
             self.ensure()
             with self._connection(self.published_path, read_only=True) as con:
-                own = self.local_path.exists()
+                own = self.local_path.exists() and self.local_path.stat().st_size > 0
                 if own:
                     self._attach_own(con)
                 con.execute(_views(own))
@@ -235,6 +250,8 @@ class Store:
     @contextmanager
     def _connection(self, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         with _turn:
+            if not read_only and path.exists() and not path.stat().st_size:
+                path.unlink()  # left by a kill between creating and filling it
             con = self._patiently(path, lambda: duckdb.connect(str(path), read_only=read_only))
             try:
                 yield con
@@ -259,6 +276,8 @@ class Store:
                     f"{self.wait_s:g} s: close it or try again."
                 ) from exc
             raise _damaged(path, exc) from exc
+        except RuntimeError as exc:  # a path that DuckDB cannot spell
+            raise _unusable(path, exc) from exc
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 

@@ -11,20 +11,29 @@ ORDER BY c.weights, s.img_size;
 
 -- name: runs
 -- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
+-- Where published rows contradict each other in one and the same setup, the slower one speaks.
 SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
        s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
        s.latency_ms, s.peak_memory_mb, s.note, s.evidence
 FROM all_speed s
 WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
-  AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\'
+  AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\' AND s.evidence <> 'predicted'
+QUALIFY s.evidence <> 'published' OR row_number() OVER (
+    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
+                 s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
+    ORDER BY s.latency_ms DESC, s.throughput_per_s, s.row_id) = 1
 ORDER BY s.row_id;
 
 -- name: devices
--- Devices with the number of speed rows and of timm architectures, most evidence first.
+-- Devices with the number of speed rows, of timm architectures, and of those that can decide, most evidence first.
 SELECT d.device_id, d.name, d.kind, d.vendor, d.memory_gb, d.accelerators, d.notes,
-       count(s.row_id) AS n_rows, count(DISTINCT nullif(s.architecture, '')) AS n_models
-FROM all_devices d LEFT JOIN all_speed s USING (device_id)
-GROUP BY ALL ORDER BY n_models DESC, n_rows DESC, d.device_id;
+       count(s.row_id) AS n_rows, count(DISTINCT nullif(s.architecture, '')) AS n_models,
+       count(DISTINCT s.architecture) FILTER (NOT s.suspect AND k.architecture IS NOT NULL) AS n_decidable
+FROM all_devices d
+LEFT JOIN all_speed s USING (device_id)
+LEFT JOIN (SELECT DISTINCT c.architecture, x.img_size FROM scored x JOIN catalogue c USING (weights)) k
+       ON k.architecture = s.architecture AND k.img_size = s.img_size
+GROUP BY ALL ORDER BY n_decidable DESC, n_models DESC, n_rows DESC, d.device_id;
 
 -- name: setups
 -- Setups of every device, most models first.

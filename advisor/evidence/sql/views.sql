@@ -13,10 +13,10 @@ SELECT * FROM devices {own_devices};
 CREATE TEMP VIEW scored AS
 WITH named AS (
     SELECT architecture || '.' || tag AS weights, CAST(img_size AS INTEGER) AS img_size, dataset, value,
-           source_id, row_id, CASE WHEN source_id = 'timm-eval' THEN 0 ELSE 1 END AS preference
+           source_id, row_id, CASE WHEN evidence = 'published' THEN 0 ELSE 1 END AS preference
     FROM all_accuracy
     WHERE metric = 'top1' AND tag <> '' AND NOT suspect AND img_size IS NOT NULL
-      AND (source_id = 'timm-eval' OR evidence = 'measured')
+      AND (source_id = 'timm-eval' AND evidence = 'published' OR evidence = 'measured')
 ), preferred AS (
     SELECT * FROM named
     QUALIFY row_number() OVER (PARTITION BY weights, img_size, dataset ORDER BY preference, row_id) = 1
