@@ -208,9 +208,11 @@ def verdict_badge(verdict: str) -> str:
 
 def reasons(found: Sequence[Reason]) -> None:
     """Why this answer: what decided first, then the claims with verdict and figures."""
+    lines = []
     for reason in found:
         verdict = verdict_badge(reason.verdict) + " " if reason.verdict else ""
-        st.markdown(f"- {verdict}{reason.text} :gray[:small[{reason.source}]]")
+        lines.append(f"- {verdict}{reason.text} :gray[:small[{reason.source}]]")
+    st.markdown("\n".join(lines))
 
 
 def metric_columns(frame: pd.DataFrame) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _figures(answer: Recommendation) -> None:
     error = f" ± {pick.accuracy_error:.2f}" if pick.accuracy_error is not None else ""
     latency = f"Latency (batch {pick.batch_size})" if pick.batch_size else "Latency"
     figures = {
-        "Family": ui.family(pick.family),
+        "Family": f"{charts.family_glyph(pick.family)} {pick.family}",
         accuracy.label: f"{accuracy.show(pick.accuracy)}{error}",
         latency: METRICS["latency_ms"].show(pick.latency_ms),
         **{
@@ -77,9 +77,9 @@ def _figures(answer: Recommendation) -> None:
         "Pretraining": pick.pretraining,
         "Licence": pick.licence or "unknown",
     }
-    with st.container(horizontal=True, key="figures", gap="medium"):
-        for label, value in figures.items():
-            st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content")
+    # one element, not nine: each costs the browser some milliseconds at every change
+    cells = [f"<div><span>{html.escape(k)}</span><b>{html.escape(v)}</b></div>" for k, v in figures.items()]
+    st.html(f'<div class="figures">{"".join(cells)}</div>')
 
 
 def best_of_families(answer: Recommendation) -> None:
@@ -146,14 +146,18 @@ def what_would_change_it(store: Store, answer: Recommendation) -> None:
 
 def ties_and_rejections(answer: Recommendation) -> None:
     """What ties with the pick, what comes next, and how many candidates each limit rejects."""
-    if answer.ties:
-        st.subheader("Tied with the pick")
-        for one in answer.ties[:_TIES_SHOWN]:
-            st.markdown(f"- `{one.weights}` {one.img_size} px · {one.accuracy:.2f} % · {ui.family(one.family)}")
-        if len(answer.ties) > _TIES_SHOWN:
-            st.caption(f"and {len(answer.ties) - _TIES_SHOWN} more")
+    metric = METRICS[answer.question.accuracy]
+    lines = ["**Tied with the pick**", ""] if answer.ties else []
+    lines += [
+        f"- `{one.weights}` {one.img_size} px · {metric.show(one.accuracy)} · {ui.family(one.family)}"
+        for one in answer.ties[:_TIES_SHOWN]
+    ]
+    if len(answer.ties) > _TIES_SHOWN:
+        lines.append(f"- and {len(answer.ties) - _TIES_SHOWN} more")
     if answer.runner_up is not None:
-        st.markdown(f"**Runner-up:** `{answer.runner_up.weights}`, {answer.runner_up.accuracy:.2f} %")
+        shown = metric.show(answer.runner_up.accuracy)
+        lines += ["", f"**Next best architecture:** `{answer.runner_up.weights}`, {shown}"]
+    st.markdown("\n".join(lines))
     counts = " · ".join(f"{views.LIMIT_WORDS.get(name, name)} {n:,}" for name, n in answer.rejected.items() if n)
     st.caption(
         f"{answer.feasible:,} of {answer.considered:,} candidates are within the limits."
