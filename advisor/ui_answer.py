@@ -37,8 +37,9 @@ def headline(store: Store, answer: Recommendation, device: Device) -> None:
     accuracy, speed = METRICS[answer.question.accuracy], METRICS[answer.axis]
     batch = f"batch {pick.batch_size}" if pick.batch_size else "batch size not stated"
     reached = f"{'in' if answer.axis == 'latency_ms' else 'at'} {speed.show(getattr(pick, answer.axis))}"
+    of = "" if pick.accuracy_of == "these weights" else f" of {pick.accuracy_of}"
     st.markdown(
-        f"#### Use `{pick.weights}` at {pick.img_size} px: **{accuracy.show(pick.accuracy)}** {accuracy.label} "
+        f"#### Use `{pick.weights}` at {pick.img_size} px: **{accuracy.show(pick.accuracy)}** {accuracy.label}{of} "
         f"**{reached}** on {device.name}."
     )
     st.markdown(

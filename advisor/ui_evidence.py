@@ -76,7 +76,8 @@ def _drill_down(store: Store, found: list[ClaimResult], shown: pd.DataFrame, cel
 
 def _result(one: ClaimResult, *, titled: bool = True) -> None:
     title = f"**{one.title}** " if titled else ""
-    st.markdown(f"{ui.verdict_badge(one.verdict)} {title}{one.figures} :gray[:small[{one.source}]]")
+    rule = f" *Holds when {one.holds_when}.*" if one.holds_when else ""
+    st.markdown(f"{ui.verdict_badge(one.verdict)} {title}{one.figures}{rule} :gray[:small[{one.source}]]")
 
 
 def exchange(store: Store) -> None:

@@ -199,12 +199,6 @@ def test_shipped_rank_agreement_is_that_of_pandas_and_the_setups_are_named(shipp
     assert found.setup_b in found.text
 
 
-def test_shipped_dpn_on_the_v100_shows_as_a_mover_against_the_t4(shipped: Store) -> None:
-    runs = [shipped.frame("runs", device_id=d, task="infer") for d in ("t4", "v100")]
-    found = device_against_device(*runs, shipped.frame("scored"))
-    assert "dpn68" in {mover.architecture for mover in found.gaining}
-
-
 def test_shipped_resnet50_stands_on_many_devices(shipped: Store) -> None:
     rows = shipped.query("speed_rows", device_ids=[])
     table = across_devices(rows, shipped.frame("devices"), "resnet50", 224)
