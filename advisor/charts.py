@@ -144,9 +144,10 @@ def _hover(rows: pd.DataFrame, figures: str, *more: str) -> dict[str, Any]:
 
 
 def _front(front: Sequence[Candidate], axis: str) -> go.Scatter:
+    """A staircase that shows at each limit on speed the accuracy that can be had there; `front` is fastest first."""
     return go.Scatter(
         x=[getattr(c, axis) for c in front], y=[c.accuracy for c in front], mode="lines",
-        line={"color": INK, "width": 1.5, "shape": "hv" if axis == "latency_ms" else "vh"},
+        line={"color": INK, "width": 1.5, "shape": "hv"},
         name="Front within the limits", hoverinfo="skip",
     )  # fmt: skip
 

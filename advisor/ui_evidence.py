@@ -46,7 +46,10 @@ def claims(store: Store) -> None:
             "No claim can be decided on these devices: show all, or choose another kind.", icon=":material/search_off:"
         )
         st.stop()
-    heads = {c: st.column_config.TextColumn(c, help=title, width="small") for c, title in titles.items()}
+    heads = {
+        c: st.column_config.TextColumn(views_evidence.SHORT[c], help=title, width="small")
+        for c, title in titles.items()
+    }
     event = st.dataframe(
         shown.drop(columns=["device_id"]), key=f"evi_matrix_{'-'.join(chosen)}", hide_index=True, height=380,
         column_config={"device": st.column_config.TextColumn("device", pinned=True)} | heads,

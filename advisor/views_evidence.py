@@ -36,6 +36,20 @@ def by_claim(found: Sequence[ClaimResult]) -> dict[tuple[str, str], ClaimResult]
     return {(one.device_id, one.claim_id): one for one in found}
 
 
+# claim id -> head of its column; the whole claim is the head's help text
+SHORT: dict[str, str] = {
+    "resnest-first": "ResNeSt first",
+    "efficientnet-without-gpu": "EffNet, no GPU",
+    "regnet-5x-efficientnet": "RegNet 5x",
+    "small-device-mobilenet": "Mobile: small",
+    "mnasnet-mobilenetv2": "MnasNet 1.8x",
+    "flops-not-latency": "FLOPs ≠ ms",
+    "resnet50-outruns-fewer-flops": "R50 outruns",
+    "tresnet-m-resnet50": "TResNet-M",
+    "vit-swin-convnext": "ViT vs Swin",
+}
+
+
 def matrix(found: Sequence[ClaimResult], devices: Sequence[Device], *, everything: bool) -> pd.DataFrame:
     """Devices x claims with each verdict in words and a sign.
 

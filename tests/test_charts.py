@@ -106,6 +106,17 @@ def explored(small: Store) -> pd.DataFrame:
     return views_explore.points(small, setups, names, "throughput_per_s", "top1")
 
 
+@pytest.mark.parametrize(("device_id", "axis"), [("i7-12700h", "latency_ms"), ("rtx-4090", "throughput_per_s")])
+def test_front_line_never_promises_more_than_the_limit_allows(small: Store, device_id: str, axis: str) -> None:
+    """Drawn fastest first as horizontal, then vertical: between two points the accuracy is that of the faster one."""
+    answer = workflows.recommend(small, Question(device_id, families=("all",)))
+    line = trace(charts.front_figure(answer, views.landscape(small, answer.question), "x"), "Front within the limits")
+    assert answer.axis == axis
+    assert line.line.shape == "hv"
+    accuracies = list(line.y)
+    assert accuracies == sorted(accuracies)  # the faster, the less accurate: a step starts at the lower accuracy
+
+
 def test_each_device_has_its_own_front(explored: pd.DataFrame) -> None:
     for _, rows in explored.groupby("group"):
         for row in rows.itertuples():

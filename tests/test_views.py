@@ -99,3 +99,8 @@ def test_a_foreign_upload_is_refused_in_one_sentence(small: Store, tmp_path: Pat
         views_evidence.import_upload(small, "../../photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00")
     assert str(tmp_path) not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_claim_of_the_matrix_has_a_head_of_its_own() -> None:
+    assert set(views_evidence.SHORT) == set(views_evidence.claim_titles())
+    assert len(set(views_evidence.SHORT.values())) == len(views_evidence.SHORT)
