@@ -25,6 +25,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("browser")
     with serving(ROOT / "app.py", home=folder / "home", log=folder / "server.log") as address:
         yield address
+    assert "Traceback" not in (folder / "server.log").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
