@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from advisor import charts, ui, ui_budget, views, workflows
+from advisor import charts, ui, ui_budget, views, views_explore, workflows
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import adjusted
@@ -126,10 +126,19 @@ def explanations(store: Store, answer: Recommendation, names: list[str]) -> None
             )
 
 
-def reasons(answer: Recommendation) -> None:
-    """What decided, then the claims with verdict and figures."""
+def reasons(store: Store, answer: Recommendation) -> None:
+    """What decided, then the claims with verdict and figures, and the rows behind them when asked for."""
     st.subheader("Why")
     ui.reasons(answer.reasons)
+    spoken = {reason.rule for reason in answer.reasons}
+    checked = {c.claim_id: c for c in workflows.claims_on(store, answer.question.device_id) if c.row_ids}
+    shown = [claim_id for claim_id in checked if claim_id in spoken]
+    if not shown:
+        return
+    with st.expander("The rows behind these claims", key="rec_rows_open", on_change="rerun") as opened:
+        if opened.open:
+            chosen = st.selectbox("Claim", shown, format_func=lambda c: checked[c].title, key="rec_rows_claim")
+            ui.table(views_explore.rows_behind(store, checked[chosen].row_ids), key="rec_rows", height=280)
 
 
 def what_would_change_it(store: Store, answer: Recommendation) -> None:

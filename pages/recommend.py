@@ -24,7 +24,7 @@ with ui.page("Recommend") as store:
 
     why, change = st.columns([3, 2], gap="large")
     with why:
-        ui_answer.reasons(answer)
+        ui_answer.reasons(store, answer)
     with change:
         ui_answer.what_would_change_it(store, answer)
         ui_answer.ties_and_rejections(answer)

@@ -121,6 +121,14 @@ def test_a_click_on_a_point_explains_it(page: Page, url: str) -> None:
     expect(page.locator(".stAlert")).to_contain_text("is out", timeout=20_000)
 
 
+def test_the_rows_behind_a_claim_are_one_click_away(page: Page, url: str) -> None:
+    page.goto(url)
+    answer(page)
+    page.get_by_text("The rows behind these claims").click()
+    expect(page.get_by_role("combobox", name="Claim")).to_be_visible(timeout=_SLOW_MS)
+    expect(page.locator("[data-testid=stDataFrame]").first).to_be_visible(timeout=_SLOW_MS)
+
+
 def test_the_table_can_be_downloaded(page: Page, url: str, tmp_path: Path) -> None:
     page.goto(url)
     answer(page)
