@@ -64,29 +64,31 @@ def typed(kind: str, text: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
     frame.insert(0, "line", frame.index + 2)
     reasons = pd.Series("", index=frame.index, dtype=object)
 
-    def reject(mask: pd.Series[bool], reason: pd.Series[str]) -> None:
-        first = mask & (reasons == "")
-        reasons[first] = reason[first]
+    def reject(mask: pd.Series[bool], reason: str, given: pd.Series[str]) -> None:
+        if mask.any():  # looking at every row of a good file would take longer than reading it
+            first = mask & (reasons == "")
+            reasons[first] = np.array([reason.format(value) for value in given[first]], dtype=object)
 
     for column in REQUIRED[kind]:
-        reject(frame[column] == "", pd.Series(f"{column} is empty", index=frame.index))
+        reject(frame[column] == "", f"{column} is empty", frame[column])
     for column in [c for c in (*WHOLE_NUMBERS, *NUMBERS) if c in frame]:
         given = frame[column]
         number = pd.to_numeric(given.replace("", None), errors="coerce").astype("float64")
         broken = (given != "") & ~np.isfinite(number)
         if column in WHOLE_NUMBERS:
             broken |= (given != "") & (number % 1 != 0)
-        reject(broken, column + " '" + given + "' is not a number")
-        reject(_out_of_range(kind, column, number, frame), column + " " + given + " is out of range")
+        reject(broken, f"{column} '{{}}' is not a number", given)
+        reject(_out_of_range(kind, column, number, frame), f"{column} {{}} is out of range", given)
         frame[column] = number
     if kind == "speed":
-        reject(~frame["task"].isin(["infer", "train"]), "task '" + frame["task"] + "' is neither infer nor train")
+        wrong_task = ~frame["task"].isin(["infer", "train"])
+        reject(wrong_task, "task '{}' is neither infer nor train", frame["task"])
         nothing = frame["throughput_per_s"].isna() & frame["latency_ms"].isna()
-        reject(nothing, pd.Series("neither throughput_per_s nor latency_ms is given", index=frame.index))
+        reject(nothing, "neither throughput_per_s nor latency_ms is given", frame["model"])
         bad_id = ~frame["device_id"].str.fullmatch(_DEVICE_ID)
-        reject(bad_id, "device_id '" + frame["device_id"] + "' is not lower-case letters, digits, '.' and '-'")
+        reject(bad_id, "device_id '{}' is not lower-case letters, digits, '.' and '-'", frame["device_id"])
     said = frame["suspect"].str.lower()
-    reject(~said.isin([*_YES, *_NO]), "suspect '" + frame["suspect"] + "' is neither yes nor no")
+    reject(~said.isin([*_YES, *_NO]), "suspect '{}' is neither yes nor no", frame["suspect"])
     frame["suspect"] = said.isin(_YES)
     bad = reasons != ""
     rejects = [Reject(int(line), str(reason)) for line, reason in zip(frame["line"][bad], reasons[bad], strict=True)]
