@@ -268,3 +268,12 @@ def test_the_app_imports_neither_torch_nor_timm(full: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_one_click_leaves_a_question_that_no_published_setup_answers(full: Path) -> None:
+    """The RTX 4090 has large-batch throughput only: the latency limit goes, and there is an answer."""
+    app = page("Recommend", device="rtx-4090", max_latency_ms="10")
+    (relax,) = [button for button in app.button if button.label.startswith("Relax")]
+    relax.click().run()
+    assert "img/s" in answer(app)
+    assert "max_latency_ms" not in link_of(app)

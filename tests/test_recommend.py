@@ -94,6 +94,7 @@ def test_large_batch_throughput_never_answers_a_latency_question(small: Store) -
     assert answer.nearest_miss is not None
     assert "No batch-1 latency is published for rtx-4090" in answer.nearest_miss.text
     assert "throughput at batch 256, 512, 1024" in answer.nearest_miss.text
+    assert answer.nearest_miss.relax == (("max_latency_ms", "none"),)
 
 
 def test_batch_latency_is_answered_at_that_batch(small: Store) -> None:

@@ -252,15 +252,19 @@ def _nothing_published(
     free = replace(question, max_latency_ms=None, min_throughput=None, batch_size=None)
     other = recommend(scored, runs, free, device_name, speak=speak) if free != question and len(runs) else None
     offered = other.pick if other else None
+    limits_on_speed = ("max_latency_ms", "min_throughput", "batch_size")
+    relax = tuple((limit, "none") for limit in limits_on_speed if getattr(question, limit) is not None)
+    miss = NearestMiss(text)
     if offered is not None and other is not None:
         speed = METRICS[other.axis].show(getattr(offered, other.axis))
         text += (
             f" Without a limit on speed the answer would be {offered.weights} at {offered.img_size} px: "
             f"{METRICS[other.axis].label.lower()} {speed} at batch {offered.batch_size or 'not stated'}."
         )
+        miss = NearestMiss(text, offered.weights, relax)
     return Recommendation(
         question=question, setup=f"{device_name}: no published setup answers this.", axis=chosen.axis, pick=None,
         ties=(), runner_up=None, by_family=dict.fromkeys(FOUR_FAMILIES), front=(), beyond_families=None,
         reasons=(Reason("no-evidence", str(chosen.missing), _OURS), *speak(None)), what_if=(),
-        nearest_miss=NearestMiss(text, offered.weights if offered else None), rejected={}, considered=0, feasible=0,
+        nearest_miss=miss, rejected={}, considered=0, feasible=0,
     )  # fmt: skip
