@@ -19,8 +19,9 @@ ALLOWED = {
     "words": set(),
     "evidence": {"words"},
     "advice": {"words", "evidence"},
-    "workflows": {"words", "evidence", "advice"},
-    "faces": {"words", "evidence", "advice", "workflows"},
+    "measure": {"words", "evidence"},
+    "workflows": {"words", "evidence", "advice", "measure"},
+    "faces": {"words", "evidence", "advice", "measure", "workflows"},
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
@@ -31,8 +32,10 @@ def layer(module: str) -> str:
     parts = module.split(".")[1:]
     if not parts or parts[0] in ("errors", "records", "metrics"):
         return "words"
-    if parts[0] in ("evidence", "advice", "workflows"):
+    if parts[0] in ("evidence", "advice", "measure"):
         return parts[0]
+    if parts[0].startswith("workflows"):
+        return "workflows"
     return "faces"
 
 
@@ -43,7 +46,7 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             yield str(node.module)
-            if str(node.module) in ("advisor", "advisor.evidence", "advisor.advice"):
+            if str(node.module) in ("advisor", "advisor.evidence", "advisor.advice", "advisor.measure"):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -68,13 +71,15 @@ def test_each_outside_thing_has_one_door(path: Path) -> None:
     names = {name.partition(".")[0] for name in imports(path)}
     module = dotted(path)
     if names & {"torch", "timm", "torchvision"}:
-        assert ".workers." in module
+        assert ".workers." in module or ".runtimes." in module
+    if names & {"onnx", "onnxruntime", "openvino"}:
+        assert ".runtimes." in module
     if "duckdb" in names:
         assert module == "advisor.evidence.store"
     if "streamlit" in names:
         assert path in SCRIPTS or module.startswith("advisor.ui")
     if names & {"subprocess", "multiprocessing"}:
-        assert module == "advisor.evidence.catalogue"
+        assert module in ("advisor.evidence.catalogue", "advisor.measure.host")
     if "httpx" in names:
         assert module == "advisor.evidence.download"
 

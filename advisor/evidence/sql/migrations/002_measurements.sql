@@ -1,0 +1,28 @@
+-- What was measured on this machine: append-only. Deleting adds an event, and so does undoing it.
+CREATE TABLE run (
+    run_id VARCHAR PRIMARY KEY, job_id VARCHAR NOT NULL, sweep_id VARCHAR NOT NULL, status VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL, device_id VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL, seconds DOUBLE NOT NULL,
+    architecture VARCHAR NOT NULL, request_key VARCHAR NOT NULL, verdict VARCHAR,
+    content JSON NOT NULL, -- the whole run but its raw times
+    times_ms DOUBLE[] NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+);
+CREATE SEQUENCE event_number;
+CREATE TABLE run_event (
+    number BIGINT PRIMARY KEY DEFAULT nextval('event_number'), run_id VARCHAR NOT NULL,
+    event VARCHAR NOT NULL CHECK (event IN ('deleted', 'restored')), at TIMESTAMP NOT NULL DEFAULT current_timestamp
+);
+-- A finished sweep: the sentinel's p50 before and after it, and how far they are apart.
+CREATE TABLE sweep (
+    sweep_id VARCHAR NOT NULL, job_id VARCHAR PRIMARY KEY, sentinel VARCHAR NOT NULL, before_ms DOUBLE, after_ms DOUBLE,
+    drift DOUBLE, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+);
+-- Devices of machines that were measured here: what they are called.
+CREATE TABLE machine (
+    device_id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, kind VARCHAR NOT NULL, vendor VARCHAR NOT NULL,
+    memory_gb DOUBLE, details JSON NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+);
+-- What a machine can do at one precision; the newest row of a device, precision and threads counts.
+CREATE TABLE roof (
+    device_id VARCHAR NOT NULL, precision VARCHAR NOT NULL, threads INTEGER NOT NULL, macs_per_s DOUBLE NOT NULL,
+    bytes_per_s DOUBLE NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+);

@@ -1,0 +1,75 @@
+"""What every runtime offers to the measuring process; one module of this folder implements it for one runtime."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from advisor.measure.request import Request
+
+_MODULES = {
+    "pytorch-eager": "eager",
+    "pytorch-compile": "compile",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+}
+
+
+class CannotRun(Exception):
+    """The runtime is missing, cannot convert the network, or cannot do what is asked; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network ready to be timed on one example batch.
+
+    Attributes:
+        run: One forward pass of the batch; on a GPU it may return before the device is done.
+        synchronise: Returns when the device has nothing left to do; does nothing on a CPU.
+        output: The logits of the example as fp32, shape (batch, classes), for parity.
+        precision_used: What the runtime says it computes in, never what was asked for: "fp32", "bf16", ...
+        environment: Versions and flags of the runtime, plain JSON values.
+        notes: What a reader must know, one sentence each.
+        model: The PyTorch module that runs, for training and operator times; None in other runtimes.
+    """
+
+    run: Callable[[], Any]
+    synchronise: Callable[[], None]
+    output: Callable[[], np.ndarray]
+    precision_used: str
+    environment: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    model: nn.Module | None = None
+
+
+class Runtime(Protocol):
+    """The functions of each module of this folder."""
+
+    def missing(self) -> str | None:
+        """Why this runtime cannot be used here, in one sentence with what to install; None when it can."""
+
+    def prepare(
+        self, model: nn.Module, example: torch.Tensor, request: Request, *, threads: int, say: Callable[[str], None]
+    ) -> Prepared:
+        """Make the network ready.
+
+        Args:
+            model: In eval mode, fp32, contiguous, on the CPU; it may be moved and cast.
+            example: fp32 batch on the CPU, shape (batch, 3, height, width).
+            threads: Intra-operator threads to use.
+            say: Takes the stage ("converting", "compiling") whenever it changes.
+
+        Raises:
+            CannotRun: In one sentence.
+        """
+
+
+def load(name: str) -> Runtime:
+    """The runtime of that name of `request.RUNTIMES`."""
+    return cast(Runtime, importlib.import_module(f"advisor.measure.runtimes.{_MODULES[name]}"))
