@@ -9,7 +9,7 @@ CREATE TABLE run (
 CREATE SEQUENCE event_number;
 CREATE TABLE run_event (
     number BIGINT PRIMARY KEY DEFAULT nextval('event_number'), run_id VARCHAR NOT NULL,
-    event VARCHAR NOT NULL CHECK (event IN ('deleted', 'restored')), at TIMESTAMP NOT NULL DEFAULT current_timestamp
+    event VARCHAR NOT NULL CHECK (event IN ('deleted', 'restored')), saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
 );
 -- A finished sweep: the sentinel's p50 before and after it, and how far they are apart.
 CREATE TABLE sweep (
