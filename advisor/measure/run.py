@@ -30,6 +30,7 @@ class Latency:
         warmup_passes: Passes before the first kept one.
         stopped: "precise", or "time limit" where the interval is still wider than asked for.
         timer: "wall clock" or "CUDA events", whichever the times are from.
+        dropped: Readings left out because the clock stood still or went backwards.
     """
 
     times_ms: tuple[float, ...]
@@ -44,6 +45,7 @@ class Latency:
     warmup_passes: int
     stopped: str
     timer: str
+    dropped: int = 0
 
     @property
     def n_samples(self) -> int:
