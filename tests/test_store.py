@@ -14,7 +14,8 @@ import pytest
 
 from advisor.errors import DataError, StoreLocked, StoreTooNew, StoreUnusable
 from advisor.evidence import schema
-from advisor.evidence.store import SQL, Store
+from advisor.evidence.statements import SQL
+from advisor.evidence.store import Store
 from tests.conftest import ROOT
 
 

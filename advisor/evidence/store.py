@@ -10,9 +10,8 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,10 +20,9 @@ import pandas as pd
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from advisor.errors import StoreError, StoreLocked, StoreTooNew, StoreUnusable
-from advisor.evidence import published
+from advisor.evidence import published, run_store, statements
 from advisor.evidence.schema import COLUMNS
 
-SQL = Path(__file__).parent / "sql"
 FORMAT = "1"  # of the published store; a change rebuilds it
 _LOCK_POLL_S = 0.05
 _FRAMES_KEPT = 64
@@ -100,12 +98,13 @@ class Store:
     def version(self) -> str:
         """A key that changes whenever any result changes: for caches of what was read."""
         files = published.data_files(self.data, self.refreshed)
-        own = self.local_path.stat() if self.local_path.exists() else None
-        return published.stamp(files) + (f"-{own.st_size}-{own.st_mtime_ns}" if own else "")
+        # a writer killed before it closed leaves what it committed in the log beside the file
+        own = [p.stat() for p in (self.local_path, self.local_path.with_suffix(".duckdb.wal")) if p.exists()]
+        return published.stamp(files) + "".join(f"-{s.st_size}-{s.st_mtime_ns}" for s in own)
 
     def query(self, name: str, **values: Any) -> pd.DataFrame:
         """The result of a named query of `sql/queries.sql`; values are bound, never formatted in."""
-        statement = _queries()[name]
+        statement = statements.queries()[name]
         with self._reading() as con:
             found = con.execute(statement, values or None).df()
         # plain objects: Arrow-backed text makes every row selection of a wide frame several times slower
@@ -131,48 +130,93 @@ class Store:
             How many rows were new.
         """
         columns = ", ".join((*COLUMNS[kind], "evidence"))
-        key = _key(kind)
-        with _turn:
-            self.ensure()
-            self.migrate()
-            with self._connection(self.local_path, read_only=False) as con:
-                con.execute(f"ATTACH '{_quoted(self.published_path)}' AS shipped (READ_ONLY)")
-                con.register("incoming", rows)
-                con.execute("BEGIN")
-                before = _count(con, kind)
-                con.execute(
-                    f"INSERT OR IGNORE INTO {kind} ({columns}, row_key) SELECT DISTINCT {columns}, {key} "
-                    f"FROM incoming WHERE {key} NOT IN (SELECT row_key FROM shipped.{kind})"
-                )
-                added = _count(con, kind) - before
-                con.execute("COMMIT")
-                return added
+        key = statements.row_key(kind)
+        self.ensure()
+        with self._writing() as con:
+            con.execute(f"ATTACH '{_quoted(self.published_path)}' AS shipped (READ_ONLY)")
+            con.register("incoming", rows)
+            before = _count(con, kind)
+            con.execute(
+                f"INSERT OR IGNORE INTO {kind} ({columns}, row_key) SELECT DISTINCT {columns}, {key} FROM incoming "
+                f"WHERE {key} NOT IN (SELECT row_key FROM shipped.{kind}) "
+                "AND (source_id <> 'own-measurement' OR source_file NOT IN (SELECT run_id FROM run))"
+            )
+            return _count(con, kind) - before
+
+    def save_run(
+        self, values: Mapping[str, Any], times_ms: Sequence[float], rows: pd.DataFrame, machine: Mapping[str, Any]
+    ) -> bool:
+        """Save a finished run with its speed rows and its machine, see `run_store.save_run`; False if it is known."""
+        with self._writing() as con:
+            return run_store.save_run(con, values, times_ms, rows, machine)
+
+    def delete_runs(self, run_ids: Sequence[str]) -> int:
+        """Mark runs as deleted, so that their speeds leave every answer; how many were not already."""
+        with self._writing() as con:
+            return run_store.mark(con, run_ids, "deleted")
+
+    def restore_runs(self, run_ids: Sequence[str]) -> int:
+        """Undo `delete_runs`; how many had been deleted."""
+        with self._writing() as con:
+            return run_store.mark(con, run_ids, "restored")
+
+    def save_sweep(self, values: Mapping[str, Any]) -> float | None:
+        """Save the sentinel's times of a finished sweep, see `run_store.save_sweep`; its drift."""
+        with self._writing() as con:
+            return run_store.save_sweep(con, values)
+
+    def save_roofs(self, device_id: str, roofs: Sequence[Mapping[str, Any]]) -> None:
+        """Save what a device can do: `precision`, `threads`, `macs_per_s`, `bytes_per_s` of each roof."""
+        with self._writing() as con:
+            run_store.save_roofs(con, device_id, roofs)
+
+    def roofs(self, device_id: str) -> pd.DataFrame:
+        """The newest roof of each precision and number of threads of a device."""
+        return self.query("roofs", device_id=device_id)
+
+    def runs(self, *, with_deleted: bool = False) -> pd.DataFrame:
+        """Every run with its setup, figures and verdict, newest first; the columns of the query `own_runs`."""
+        return self.query("own_runs", with_deleted=with_deleted)
+
+    def run_content(self, run_id: str) -> dict[str, Any]:
+        """The values that `save_run` was given, raw times in their place; UnknownName if there is no such run."""
+        found = self.query("run_content", run_id=run_id)
+        return run_store.content(found, run_id, lambda: self.runs(with_deleted=True)["run_id"])
 
     def shipped(self, kind: str, rows: pd.DataFrame) -> list[bool]:
         """Which typed rows, `evidence` included, stand in the published store to the letter."""
         with self._reading() as con:
             con.register("incoming", rows.assign(place=range(len(rows))))
             found = con.execute(
-                f"SELECT {_key(kind)} IN (SELECT row_key FROM {kind}) FROM incoming ORDER BY place"
+                f"SELECT {statements.row_key(kind)} IN (SELECT row_key FROM {kind}) FROM incoming ORDER BY place"
             ).fetchall()
         return [bool(row[0]) for row in found]
 
     def migrate(self) -> None:
         """Bring the user's own store to this version; a step and its record commit together."""
-        steps = sorted((SQL / "migrations").glob("*.sql"))
+        with self._writing():
+            pass
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction on the user's own store, brought to this version first; an error leaves it as it was."""
         self._make_home()
         with _turn, self._connection(self.local_path, read_only=False) as con:
             con.execute("CREATE TABLE IF NOT EXISTS migrations (step INTEGER PRIMARY KEY, name VARCHAR)")
             done = {row[0] for row in con.execute("SELECT step FROM migrations").fetchall()}
-            self._refuse_newer(done, len(steps))
-            for number, path in enumerate(steps, start=1):
+            self._refuse_newer(done)
+            for number, (name, text) in enumerate(statements.migrations(), start=1):
                 if number not in done:
                     con.execute("BEGIN")
-                    con.execute(path.read_text(encoding="utf-8"))
-                    con.execute("INSERT INTO migrations VALUES (?, ?)", [number, path.stem])
+                    con.execute(text)
+                    con.execute("INSERT INTO migrations VALUES (?, ?)", [number, name])
                     con.execute("COMMIT")
+            con.execute("BEGIN")
+            yield con
+            con.execute("COMMIT")
 
-    def _refuse_newer(self, done: set[int], known: int) -> None:
+    def _refuse_newer(self, done: set[int]) -> None:
+        known = len(statements.migrations())
         if done and max(done) > known:
             raise StoreTooNew(
                 f"{self.local_path} was written by a newer version (step {max(done)}, this one knows {known}): "
@@ -209,7 +253,7 @@ class Store:
                 for name in ("claims", "near_timm"):
                     if name not in tables:
                         con.register(f"raw_{name}", pd.DataFrame({"source_id": pd.Series(dtype=str)}))
-                con.execute(_filled(SQL / "published.sql"))
+                con.execute(statements.filled("published.sql"))
                 con.register("raw_meta", pd.DataFrame({"key": list(meta), "value": list(meta.values())}))
                 con.execute("CREATE TABLE meta AS SELECT * FROM raw_meta")
                 con.execute("CHECKPOINT")  # closing would do it too, but hide a full disk
@@ -225,10 +269,11 @@ class Store:
         with _turn:
             self.ensure()
             with self._connection(self.published_path, read_only=True) as con:
-                own = self.local_path.exists() and self.local_path.stat().st_size > 0
-                if own:
+                if self.local_path.exists() and self.local_path.stat().st_size > 0:
                     self._attach_own(con)
-                con.execute(_views(own))
+                else:
+                    _attach_empty(con)
+                con.execute(statements.filled("views.sql"))
                 yield con
 
     def _attach_own(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -236,13 +281,12 @@ class Store:
             con.execute(f"ATTACH '{_quoted(self.local_path)}' AS own (READ_ONLY)")
 
         self._patiently(self.local_path, attach)
-        known = len(list((SQL / "migrations").glob("*.sql")))
         try:
             done = {row[0] for row in con.execute("SELECT step FROM own.migrations").fetchall()}
         except duckdb.CatalogException as exc:
             raise _damaged(self.local_path, exc) from exc
-        self._refuse_newer(done, known)
-        if len(done) < known:
+        self._refuse_newer(done)
+        if len(done) < len(statements.migrations()):
             con.execute("DETACH own")
             self.migrate()
             self._patiently(self.local_path, attach)
@@ -322,45 +366,16 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
+def _attach_empty(con: duckdb.DuckDBPyConnection) -> None:
+    """An empty store in memory in the place of the user's own, so that every query runs without one."""
+    before = con.execute("SELECT current_database()").fetchone()
+    con.execute("ATTACH ':memory:' AS own (READ_WRITE)")
+    con.execute("USE own")
+    for _, text in statements.migrations():
+        con.execute(text)
+    con.execute(f'USE "{before[0] if before else ""}"')
+
+
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
     row = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(row[0]) if row else 0
-
-
-def _key(kind: str) -> str:
-    """SQL for a hash over a row's content, the same for published, imported and measured rows."""
-    columns = ", ".join(f"coalesce({c}::VARCHAR, '')" for c in (*COLUMNS[kind], "evidence"))
-    return f"md5(concat_ws(chr(31), {columns}))"
-
-
-def _filled(path: Path, **more: str) -> str:
-    text = path.read_text(encoding="utf-8")
-    known = {"speed_key": _key("speed"), "accuracy_key": _key("accuracy")}
-    known |= {f"{kind}_columns": ", ".join(COLUMNS[kind]) for kind in ("speed", "accuracy")}
-    for name, value in (known | more).items():
-        text = text.replace("{" + name + "}", value)
-    return text
-
-
-@cache
-def _queries() -> dict[str, str]:
-    parts = re.split(r"^-- name: (\w+)\n", _filled(SQL / "queries.sql"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-@cache
-def _views(own: bool) -> str:
-    def added(kind: str) -> str:
-        columns = ", ".join(COLUMNS[kind])
-        return f"UNION ALL SELECT 'own:' || left(row_key, 12), {columns}, evidence FROM own.{kind}" if own else ""
-
-    unknown_devices = (
-        "UNION ALL SELECT DISTINCT device_id, device_id, 'own', '', NULL, 1, 'known from your own results only' "
-        "FROM own.speed WHERE device_id NOT IN (SELECT device_id FROM devices)"
-    )
-    return _filled(
-        SQL / "views.sql",
-        own_speed=added("speed"),
-        own_accuracy=added("accuracy"),
-        own_devices=unknown_devices if own else "",
-    )

@@ -11,22 +11,26 @@ ORDER BY c.weights, s.img_size;
 
 -- name: runs
 -- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
--- Where published rows contradict each other in one and the same setup, the slower one speaks.
+-- In one and the same setup one row speaks: a measured one before published ones, of measured ones a steady one
+-- before noisy ones and then the newest; of published ones that contradict each other the slower.
 SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
        s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
-       s.latency_ms, s.peak_memory_mb, s.note, s.evidence
+       s.latency_ms, s.peak_memory_mb, s.note, s.evidence, s.verdict, s.ci95_low_ms, s.ci95_high_ms
 FROM all_speed s
 WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
   AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\' AND s.evidence <> 'predicted'
-QUALIFY s.evidence <> 'published' OR row_number() OVER (
+QUALIFY row_number() OVER (
     PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
                  s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
-    ORDER BY s.latency_ms DESC, s.throughput_per_s, s.row_id) = 1
+    ORDER BY coalesce(s.verdict = 'noisy', false), s.measured_at DESC, s.latency_ms DESC, s.throughput_per_s, s.row_id
+) = 1 AND (s.evidence = 'measured' OR NOT bool_or(s.evidence = 'measured') OVER (
+    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
+                 s.threads, s.unit))
 ORDER BY s.row_id;
 
 -- name: devices
 -- Devices with the number of speed rows, of timm architectures, and of those that can decide, most evidence first.
-SELECT d.device_id, d.name, d.kind, d.vendor, d.memory_gb, d.accelerators, d.notes,
+SELECT d.device_id, d.name, d.kind, d.vendor, d.memory_gb, d.accelerators, d.notes, d.measured_here,
        count(s.row_id) AS n_rows, count(DISTINCT nullif(s.architecture, '')) AS n_models,
        count(DISTINCT s.architecture) FILTER (NOT s.suspect AND k.architecture IS NOT NULL) AS n_decidable
 FROM all_devices d
@@ -56,7 +60,7 @@ SELECT src.*,
        (SELECT count(*) FROM all_accuracy t WHERE t.source_id = src.source_id) AS n_accuracy,
        (SELECT count(*) FROM complexity t WHERE t.source_id = src.source_id) AS n_complexity,
        (SELECT count(*) FROM training_cost t WHERE t.source_id = src.source_id) AS n_training_cost
-FROM sources src ORDER BY source_id;
+FROM all_sources src ORDER BY source_id;
 
 -- name: speed_rows
 -- Speed rows for exploring and export, suspect ones too; $device_ids empty means all devices.
@@ -93,3 +97,24 @@ UNION ALL BY NAME
 SELECT row_id, source_id, model, architecture, img_size, value AS top1, note, evidence
 FROM all_accuracy WHERE list_contains($row_ids::VARCHAR[], row_id)
 ORDER BY row_id;
+
+-- name: own_runs
+-- Runs of this advisor, newest first, failed ones too; deleted ones only where $with_deleted.
+SELECT r.run_id, r.started_at, r.status, r.reason, r.architecture, r.device_id, coalesce(d.name, r.device_id) AS device,
+       r.target, r.runtime, r.precision, r.layout, r.batch_size, r.img_size, r.threads, r.p50_ms, r.p90_ms,
+       r.ci95_low_ms, r.ci95_high_ms, r.batch_size * 1000 / r.p50_ms AS throughput_per_s, r.verdict,
+       trim(r.verdict_reasons || ' ' || r.drift_in_words) AS verdict_reasons, r.drift, r.seconds, r.job_id,
+       r.sweep_id, r.request_key, r.deleted
+FROM own_run r LEFT JOIN all_devices d USING (device_id)
+WHERE $with_deleted OR NOT r.deleted
+ORDER BY r.started_at DESC, r.run_id DESC;
+
+-- name: run_content
+-- The whole content of one run and the raw times of its latency; no row where it is not known.
+SELECT content, times_ms FROM own.run WHERE run_id = $run_id;
+
+-- name: roofs
+-- What a device can do: the newest row of each precision and number of threads.
+SELECT precision, threads, macs_per_s, bytes_per_s FROM own.roof WHERE device_id = $device_id
+QUALIFY row_number() OVER (PARTITION BY precision, threads ORDER BY saved_at DESC, rowid DESC) = 1
+ORDER BY precision, threads;
