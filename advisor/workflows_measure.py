@@ -1,0 +1,247 @@
+"""The verbs of measuring that pages and command line share: submit, watch, read, compare, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from advisor import workflows
+from advisor.advice.worth_measuring import worth_measuring
+from advisor.errors import BadQuestion, UnknownName
+from advisor.evidence.store import Store
+from advisor.measure import comparison, lines, machine, models, nearest, rows, sweep
+from advisor.measure.comparison import Comparison
+from advisor.measure.jobs import Jobs, JobState
+from advisor.measure.machine import Machine
+from advisor.measure.nearest import Nearest
+from advisor.measure.request import Request, precisions_of, runtimes_on
+from advisor.measure.run import Roof, Run
+from advisor.records import Question
+
+EVERY_RUNTIME = "all"
+SENTINEL = "mobilenetv3_small_100"
+# above this many MACs one pass takes about a second on two cores, and one result half a minute
+SWEEP_MAX_GMACS = 20.0
+_PYTORCH_ONLY = ("train", "max-batch", "features", "operators")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The setup that a user asks for, before it is spread over networks and runtimes.
+
+    Attributes:
+        runtime: One of `request.RUNTIMES`, or "all" for every installed one.
+        precision: None takes what each runtime is usually run at.
+    """
+
+    target: str = "cpu"
+    runtime: str = EVERY_RUNTIME
+    precision: str | None = None
+    layout: str = "nchw"
+    batch_size: int = 1
+    img_size: int | None = None
+    threads: int | None = None
+    extras: tuple[str, ...] = ()
+    features_hw: tuple[int, int] | None = None
+    time_limit_s: float | None = None
+
+
+def requests(names: Sequence[str | tuple[str, int]], wanted: Wanted) -> list[Request]:
+    """One request for each network and runtime, networks in the order given.
+
+    Args:
+        names: Architectures or weights of timm; with a size in px where it differs from `wanted.img_size`.
+
+    Raises:
+        UnknownName: A name that timm does not list.
+        BadQuestion: A setup that no runtime offers, or a target that is not here.
+    """
+    machine.machine(wanted.target)  # refuses a target that is not here
+    found: dict[str, Request] = {}
+    for name in names:
+        asked, size = (name, wanted.img_size) if isinstance(name, str) else name
+        architecture = models.known(asked)
+        for runtime, precision in _runtimes(wanted):
+            one = _request(architecture, size, runtime, precision, wanted)
+            found.setdefault(one.key, one)
+    return list(found.values())
+
+
+def _runtimes(wanted: Wanted) -> list[tuple[str, str]]:
+    if wanted.runtime != EVERY_RUNTIME:
+        return [(wanted.runtime, wanted.precision or "fp32")]
+    offered = machine.offers(wanted.target)
+    if wanted.precision is None:
+        return offered
+    able = [r for r in dict.fromkeys(r for r, _ in offered) if wanted.precision in precisions_of(r)]
+    if not able:
+        raise BadQuestion(
+            f"No installed runtime takes --precision {wanted.precision} on {wanted.target}; it has "
+            f"{', '.join(dict.fromkeys(r for r, _ in offered))}."
+        )
+    return [(runtime, wanted.precision) for runtime in able]
+
+
+def _request(architecture: str, size: int | None, runtime: str, precision: str, wanted: Wanted) -> Request:
+    # with every runtime, what only PyTorch can do is measured once: by eager at its first precision
+    everywhere = wanted.runtime == EVERY_RUNTIME
+    left_out = _PYTORCH_ONLY if everywhere and runtime != "pytorch-eager" else ()
+    limit = {} if wanted.time_limit_s is None else {"time_limit_s": wanted.time_limit_s}
+    return Request(
+        architecture=architecture, target=wanted.target, runtime=runtime, precision=precision,
+        layout=wanted.layout if runtime.startswith("pytorch") or not everywhere else "nchw",
+        batch_size=wanted.batch_size, img_size=size, threads=wanted.threads,
+        extras=tuple(extra for extra in wanted.extras if extra not in left_out),
+        features_hw=wanted.features_hw, **limit,
+    )  # fmt: skip
+
+
+def sweep_networks(
+    store: Store, top: int, *, families: Sequence[str], target: str = "cpu"
+) -> list[str | tuple[str, int]]:
+    """The networks that a sweep of `top` measures, with their image sizes.
+
+    Raises:
+        UnknownName: A family that is not known.
+    """
+    known = {f.lower(): f for f in workflows.families(store)}
+    for name in families:
+        if name.lower() not in known and name != "all":
+            raise UnknownName("family", name, known.values(), hint="'all' takes every family.")
+    chosen = None if "all" in families else [known[name.lower()] for name in families]
+    most = SWEEP_MAX_GMACS if target == "cpu" else float("inf")
+    return list(worth_measuring(store.frame("scored"), top, families=chosen, max_gmacs=most))
+
+
+def shortlist(store: Store, question: Question) -> list[tuple[str, int]]:
+    """The networks that an answer of Recommend names: the pick, the best of each family, the ties, the front."""
+    answer = workflows.recommend(store, question)
+    named = [answer.pick, *answer.by_family.values(), *answer.ties[:4], *answer.front]
+    return list(dict.fromkeys((one.architecture, one.img_size) for one in named if one is not None))
+
+
+# -- jobs --------------------------------------------------------------------------------------------
+
+
+def jobs(store: Store) -> Jobs:
+    """The queue of this process for that store; its results are saved there."""
+    return _jobs(store.home, store.data)
+
+
+@lru_cache(maxsize=8)
+def _jobs(home: Path, data: Path) -> Jobs:
+    store = Store(home, data)  # one of its own: jobs run in threads that outlive any page
+
+    def save(run: Run) -> None:
+        values = {**lines.plain(run), "request_key": run.request.key}
+        times = run.measured.latency.times_ms if run.measured else ()
+        store.save_run(values, times, rows.speed_rows(run), lines.plain(machine.machine(run.request.target)))
+
+    def roof_of(request: Request) -> Roof | None:
+        return roof(store, request.target, request.precision, request.threads or machine.usable_threads())
+
+    return Jobs(home, save=save, save_sweep=store.save_sweep, roof_of=roof_of, save_roof=store.save_roof)
+
+
+def submit(store: Store, wanted: Sequence[Request], *, title: str, sweep_id: str = "") -> str:
+    """Queue requests; the id of the job. A sweep measures its sentinel before and after."""
+    sentinel = None
+    if sweep_id:
+        sentinel = Request(architecture=SENTINEL, target=wanted[0].target, threads=wanted[0].threads)
+    return jobs(store).submit(wanted, title=title, sweep_id=sweep_id, sentinel=sentinel)
+
+
+def measure(
+    store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None], sweep_id: str = ""
+) -> list[Run]:
+    """Queue requests and wait for them; their runs in the order of the requests. An interrupt cancels the job."""
+    job_id = submit(store, wanted, title=title, sweep_id=sweep_id)
+    try:
+        state = jobs(store).wait(job_id, on_change)
+    except BaseException:  # Ctrl-C above all: nothing may be left running
+        jobs(store).cancel(job_id)
+        raise
+    return [run(store, run_id) for run_id in state.run_ids]
+
+
+def estimate_s(store: Store, wanted: Sequence[Request]) -> float:
+    """How long requests will take, from earlier runs here where there are some."""
+    return sweep.estimate_s(wanted, runs(store))
+
+
+# -- what was measured ---------------------------------------------------------------------------------
+
+
+def runs(store: Store, *, deleted: bool = False) -> pd.DataFrame:
+    """The history of measurements, newest first."""
+    return store.runs(deleted=deleted)
+
+
+def run(store: Store, run_id: str) -> Run:
+    """A stored measurement with every raw time.
+
+    Raises:
+        UnknownName: There is none of that id.
+    """
+    return lines.run_of(store.run_content(run_id))
+
+
+def delete_runs(store: Store, run_ids: Sequence[str]) -> None:
+    """Take runs out of history and advice; `restore_runs` brings them back."""
+    store.delete_runs(list(run_ids))
+
+
+def restore_runs(store: Store, run_ids: Sequence[str]) -> None:
+    """Bring deleted runs back."""
+    store.restore_runs(list(run_ids))
+
+
+def compare_runs(store: Store, first: str, second: str) -> Comparison:
+    """Two runs: whether one is faster, by how much, and what differs between them."""
+    return comparison.compare(run(store, first), run(store, second))
+
+
+def nearest_published(store: Store, one: Run) -> Nearest | None:
+    """The published result that is nearest to a run, and what differs."""
+    published = store.frame("speed_rows", device_ids=())
+    same = published[(published["architecture"] == one.request.architecture) & (published["evidence"] == "published")]
+    return nearest.nearest(one, same, store.frame("devices"))
+
+
+# -- this machine --------------------------------------------------------------------------------------
+
+
+def this_machine(target: str = "cpu") -> Machine:
+    """This machine's CPU or GPU as a device of the store."""
+    return machine.machine(target)
+
+
+def roof(store: Store, target: str, precision: str, threads: int) -> Roof | None:
+    """What this machine can do at a precision, if it was measured."""
+    known = store.roofs(machine.machine(target).device_id)
+    same = known[(known["precision"] == precision) & (known["threads"] == threads)]
+    if same.empty:
+        return None
+    row: dict[str, Any] = same.iloc[0].to_dict()
+    return Roof(precision, threads, float(row["macs_per_s"]), float(row["bytes_per_s"]))
+
+
+def machine_report(store: Store, target: str = "cpu") -> dict[str, Any]:
+    """Everything known of this machine: hardware, state, what can be measured with, roofs, number of results."""
+    here = machine.machine(target)
+    found = runs(store)
+    return {
+        "device_id": here.device_id, "name": here.name, "kind": here.kind, "vendor": here.vendor,
+        "memory_gb": here.memory_gb, "targets": list(machine.targets()),
+        "usable_threads": machine.usable_threads(),
+        "offers": [{"runtime": r, "precision": p} for r, p in machine.offers(target)],
+        "runtimes": list(runtimes_on(target)),
+        "n_runs": int((found["device_id"] == here.device_id).sum()) if len(found) else 0,
+        "roofs": store.roofs(here.device_id).to_dict("records"),
+        "details": here.details, "environment": machine.environment(target),
+    }  # fmt: skip
