@@ -185,7 +185,7 @@ def refresh(url: str | None, json_: bool) -> None:
 @main.command("build-catalogue")
 @as_json
 def build_catalogue(json_: bool) -> None:
-    """Rebuild data/catalogue.csv from the installed timm (a few minutes)."""
+    """Rebuild data/catalogue.csv and data/architectures.csv from the installed timm (a few minutes)."""
     with _bar("timm's models") as advance:
         report = workflows.build_catalogue(lambda done, total, name: advance(done / max(total, 1), name))
     _show(answer_json.record(report), json_, lambda: tables.build_report(report))

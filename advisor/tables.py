@@ -166,8 +166,9 @@ def refresh_report(report: RefreshReport) -> Iterator[Printable]:
 
 
 def build_report(report: BuildReport) -> Iterator[Printable]:
-    """How many weights the catalogue has now, and what could not be built."""
+    """How many weights and architectures there are now, and what could not be built."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions)
-    yield f"{report.written:,} weights written ({versions}); {len(report.failed):,} could not be built."
+    written = f"{report.written:,} weights and {report.architectures:,} architectures"
+    yield f"{written} written ({versions}); {len(report.failed):,} could not be built."
     for name, reason in report.failed:
         yield f"  {name}: {reason}"

@@ -16,6 +16,7 @@ from advisor.evidence import catalogue
 from advisor.evidence.tags import DATASETS, read_tag
 
 CATALOGUE = Path(__file__).resolve().parents[1] / "data" / "catalogue.csv"
+ARCHITECTURES = CATALOGUE.with_name("architectures.csv")
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,7 @@ RECORD = {
     "origin_url": "https://github.com/huggingface/pytorch-image-models",
 }  # fmt: skip
 OTHER = RECORD | {"weights": "resnet50.a2_in1k", "tag": "a2_in1k"}
+ARCHITECTURE = {"architecture": "resnet50", "params": 25_557_032, "img_size": 224, "pretrained": True}
 VERSIONS = {"versions": {"timm": "1", "torch": "2"}}
 
 
@@ -241,9 +243,24 @@ def test_order_of_answers_does_not_matter(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_architectures_are_written_beside_the_weights(tmp_path: Path) -> None:
+    out, listed = tmp_path / "catalogue.csv", tmp_path / "architectures.csv"
+    bare = {"architecture": "botnet26t_256", "params": 12_500_000, "img_size": 256, "pretrained": False}
+    command = _worker({"total": 3}, RECORD, ARCHITECTURE, bare, VERSIONS)
+    report = catalogue.build(out, architectures=listed, command=command)
+    assert (report.written, report.architectures) == (1, 2)
+    assert catalogue.load_architectures(listed) == [
+        catalogue.Architecture("botnet26t_256", "BoTNet", 256, 12.5, False),
+        catalogue.Architecture("resnet50", "ResNet", 224, 25.557032, True),
+    ]
+    assert catalogue.build(out, command=command).architectures == 0
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        (_worker({"total": 2}, RECORD, ARCHITECTURE | {"params": 0}, VERSIONS), "cannot be used"),
+        (_worker({"total": 2}, RECORD, {"architecture": "resnet50"}, VERSIONS), "cannot be used"),
         (_worker({"total": 2}, RECORD, then="sys.exit('no module named timm')"), "code 1 .*named timm"),
         (_worker({"total": 2}, RECORD, then="import os; os.abort()"), "code -6"),
         (_worker({"total": 2}, RECORD, VERSIONS), "answered for 1 of 2"),
@@ -302,8 +319,12 @@ def test_weights_check_themselves(shipped: dict[str, catalogue.Weights]) -> None
 @pytest.mark.timm
 def test_real_worker_agrees_with_the_shipped_catalogue(tmp_path: Path, shipped: dict[str, catalogue.Weights]) -> None:
     out = tmp_path / "catalogue.csv"
-    report = catalogue.build(out, pattern="mobilenetv3_large_100*")
+    listed = tmp_path / "architectures.csv"
+    report = catalogue.build(out, architectures=listed, pattern="mobilenetv3_large_100*")
     rows = catalogue.load(out)
+    shipped_architectures = {a.architecture: a for a in catalogue.load_architectures(ARCHITECTURES)}
+    (network,) = catalogue.load_architectures(listed)
+    assert network == shipped_architectures["mobilenetv3_large_100"]
     assert report.failed == ()
     assert len(rows) >= 4
     assert all(shipped[w.weights] == w for w in rows)

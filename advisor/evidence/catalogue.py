@@ -1,4 +1,4 @@
-"""The catalogue of timm's pretrained weights: read from data/catalogue.csv, and built from timm itself."""
+"""timm's pretrained weights (data/catalogue.csv) and architectures (data/architectures.csv), built from timm."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from advisor.errors import CatalogueFailed, DataError
 from advisor.evidence import families, licences, tags
 
-TIME_LIMIT_S = 1800.0  # the whole of timm 1.0.31 takes 5 minutes on one core
+TIME_LIMIT_S = 1800.0  # the whole of timm 1.0.31 takes 6 minutes on one core
 REBUILD_HINT = "Run 'python -m advisor build-catalogue' to build it anew."
 _WORKER = (sys.executable, "-m", "advisor.evidence.workers.catalogue_worker")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -80,16 +80,44 @@ class Weights:
                 raise ValueError(f"{name} of '{self.weights}' is {getattr(self, name)}, not above 0")
 
 
-COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Weights))
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network that timm can build, with or without pretrained weights.
+
+    Attributes:
+        img_size: Side of its images unless told otherwise, px.
+        params_m: Parameters in millions, with the classifier that timm gives it by default.
+        pretrained: Whether timm has weights for it.
+    """
+
+    architecture: str
+    family: str
+    img_size: int
+    params_m: float
+    pretrained: bool
+
+    def __post_init__(self) -> None:
+        for name in ("img_size", "params_m"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} of '{self.architecture}' is {getattr(self, name)}, not above 0")
+
+
+Row = TypeVar("Row", Weights, Architecture)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build has written, and the weights that timm could not build, each with the reason."""
+    """What a build has written, and what timm could not build, each with the reason.
+
+    Attributes:
+        written: Weights in the catalogue.
+        architectures: Architectures in their list; 0 where that was not asked for.
+    """
 
     written: int
     failed: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, str], ...]
+    architectures: int = 0
 
 
 # -- reading and writing the file --------------------------------------------------------------------
@@ -101,6 +129,19 @@ def load(path: Path) -> list[Weights]:
     Raises:
         DataError: The file is missing or broken; names the line.
     """
+    return _read(path, Weights)
+
+
+def load_architectures(path: Path) -> list[Architecture]:
+    """All architectures of a file, in its order, which is by name.
+
+    Raises:
+        DataError: The file is missing or broken; names the line.
+    """
+    return _read(path, Architecture)
+
+
+def _read(path: Path, kind: type[Row]) -> list[Row]:
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -110,31 +151,32 @@ def load(path: Path) -> list[Weights]:
     if text and not text.endswith("\n"):
         raise DataError(f"The catalogue {path} ends in the middle of a line. {REBUILD_HINT}")
     try:
-        return list(_parse(text, path))
+        return list(_parse(text, path, kind))
     except csv.Error as exc:
         raise DataError(f"The catalogue {path} is no CSV file ({exc}). {REBUILD_HINT}") from exc
 
 
-def _parse(text: str, path: Path) -> Iterator[Weights]:
+def _parse(text: str, path: Path, kind: type[Row]) -> Iterator[Row]:
     rows = csv.reader(io.StringIO(text, newline=""))
-    if (header := next(rows, [])) != list(COLUMNS):
-        missing = ", ".join(c for c in COLUMNS if c not in header) or "none, but their order differs"
+    columns = [f.name for f in fields(kind)]
+    if (header := next(rows, [])) != columns:
+        missing = ", ".join(c for c in columns if c not in header) or "none, but their order differs"
         raise DataError(f"The catalogue {path} lacks columns: {missing}. {REBUILD_HINT}")
     previous = ""
     for row in rows:
         try:
-            cells = zip(fields(Weights), row, strict=True)
-            weights = Weights(**{f.name: _READERS[str(f.type)](cell) for f, cell in cells})
+            cells = zip(fields(kind), row, strict=True)
+            described = kind(**{f.name: _READERS[str(f.type)](cell) for f, cell in cells})
         except ValueError as exc:
             message = f"Line {rows.line_num} of the catalogue {path} is broken: {exc}. {REBUILD_HINT}"
             raise DataError(message) from exc
-        if weights.weights <= previous:
+        if row[0] <= previous:
             raise DataError(
                 f"Line {rows.line_num} of the catalogue {path} is out of order or stands twice: "
-                f"'{weights.weights}'. {REBUILD_HINT}"
+                f"'{row[0]}'. {REBUILD_HINT}"
             )
-        previous = weights.weights
-        yield weights
+        previous = row[0]
+        yield described
 
 
 def _truth(cell: str) -> bool:
@@ -152,14 +194,15 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _save(catalogue: Sequence[Weights], out: Path) -> None:
-    """Write beside the file and move into place, so that a reader sees the old one or the new one."""
+def _save(rows: dict[str, Row], kind: type[Row], out: Path) -> None:
+    """Write by name beside the file and move into place, so that a reader sees the old one or the new one."""
+    columns = [f.name for f in fields(kind)]
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([_cell(getattr(w, name)) for name in COLUMNS] for w in catalogue)
+            writer.writerow(columns)
+            writer.writerows([_cell(getattr(rows[key], name)) for name in columns] for key in sorted(rows))
         part.replace(out)
     except OSError as exc:
         raise CatalogueFailed(f"The catalogue could not be written to {out}: {exc.strerror or exc}.") from exc
@@ -180,17 +223,19 @@ def _cell(value: object) -> str:
 def build(
     out: Path,
     *,
+    architectures: Path | None = None,
     progress: BuildProgress | None = None,
     pattern: str = "",
     time_limit_s: float = TIME_LIMIT_S,
     command: Sequence[str] = _WORKER,
 ) -> BuildReport:
-    """Ask timm for all its pretrained weights and write the catalogue, sorted by name.
+    """Ask timm for all its pretrained weights and architectures and write both lists, sorted by name.
 
     Args:
-        out: The file to replace; it stays as it is unless the build succeeds.
-        progress: Called with weights done, weights in all, and the name just done.
-        pattern: Only weights whose names match this shell pattern.
+        out: The catalogue to replace; it stays as it is unless the build succeeds.
+        architectures: The list of architectures to replace, likewise; None writes none.
+        progress: Called with networks done, networks in all, and the name just done.
+        pattern: Only weights and architectures whose names match this shell pattern.
         time_limit_s: The worker is killed after this time.
         command: What to run as the worker.
 
@@ -198,6 +243,7 @@ def build(
         CatalogueFailed: The worker died, was too slow, or answered what it should not.
     """
     catalogue: dict[str, Weights] = {}
+    listed: dict[str, Architecture] = {}
     failed: list[tuple[str, str]] = []
     versions: dict[str, str] = {}
     total = 0
@@ -211,18 +257,25 @@ def build(
             elif "failed" in record:
                 failed.append((record["failed"], record["reason"]))
             else:
-                weights = _described(record)
-                catalogue[weights.weights] = weights
+                if "weights" in record:
+                    catalogue[record["weights"]] = _described(record)
+                else:
+                    architecture = _listed(record)
+                    listed[architecture.architecture] = architecture
                 if progress:
-                    progress(len(catalogue) + len(failed), total, weights.weights)
-    done = len(catalogue) + len(failed)
+                    name = record.get("weights") or record["architecture"]
+                    progress(len(catalogue) + len(listed) + len(failed), total, name)
+    done = len(catalogue) + len(listed) + len(failed)
     if not versions or done != total:
-        raise _failure(f"The catalogue's worker answered for {done} of {total} weights")
+        raise _failure(f"The catalogue's worker answered for {done} of {total} networks")
     if not catalogue:
         why = f"{failed[0][0]}: {failed[0][1]}" if failed else f"nothing matches '{pattern}'"
         raise _failure(f"No weights could be described ({why})")
-    _save([catalogue[name] for name in sorted(catalogue)], out)
-    return BuildReport(len(catalogue), tuple(sorted(failed)), tuple(sorted(versions.items())))
+    _save(catalogue, Weights, out)
+    if architectures is not None:
+        _save(listed, Architecture, architectures)
+    found = 0 if architectures is None else len(listed)
+    return BuildReport(len(catalogue), tuple(sorted(failed)), tuple(sorted(versions.items())), found)
 
 
 def _failure(what: str) -> CatalogueFailed:
@@ -259,7 +312,25 @@ def _described(record: dict[str, Any]) -> Weights:
             origin_url=record["origin_url"] or hub or record["url"] or "",
         )
     except (KeyError, TypeError, ValueError) as exc:
-        raise _failure(f"The catalogue's worker sent a record that cannot be used ({exc!r})") from exc
+        raise _unusable(exc) from exc
+
+
+def _listed(record: dict[str, Any]) -> Architecture:
+    """The row of an architecture of what timm says about it."""
+    try:
+        return Architecture(
+            architecture=record["architecture"],
+            family=families.family_of(record["architecture"]),
+            img_size=record["img_size"],
+            params_m=record["params"] / 1e6,
+            pretrained=record["pretrained"],
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise _unusable(exc) from exc
+
+
+def _unusable(exc: Exception) -> CatalogueFailed:
+    return _failure(f"The catalogue's worker sent a record that cannot be used ({exc!r})")
 
 
 def _answers(command: Sequence[str], time_limit_s: float) -> Generator[dict[str, Any], None, None]:

@@ -1,7 +1,8 @@
-"""Child process: what timm itself says of its pretrained weights, one JSON line each on stdout.
+"""Child process: what timm itself says of its weights and architectures, one JSON line each on stdout.
 
 Lines are `{"total": n}` first, then one of `{"weights": ..., ...}` or `{"failed": name, "reason": ...}` for
-every weights in timm's order, then `{"versions": {...}}`. Everything else that is printed goes to stderr.
+every weights in timm's order, likewise `{"architecture": ..., "pretrained": ...}` for every architecture, then
+`{"versions": {...}}`. Everything else that is printed goes to stderr.
 
     python -m advisor.evidence.workers.catalogue_worker ['resnet50*']
 """
@@ -20,20 +21,34 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 
 
 def records(pattern: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the lines for all pretrained weights, or for those whose names match the shell pattern."""
-    names = timm.list_models(pattern, pretrained=True)
-    yield {"total": len(names)}
-    for name in names:
-        cfg = get_pretrained_cfg(name, allow_unregistered=False)
-        assert cfg is not None, name  # list_models names only what has one
+    """Yield the lines for all weights and architectures, or for those whose names match the shell pattern."""
+    names, architectures = timm.list_models(pattern, pretrained=True), timm.list_models(pattern)
+    pretrained = {cfg.architecture for cfg in map(_config, names)}
+    yield {"total": len(names) + len(architectures)}
+    counted: dict[str, tuple[int, int]] = {}
+    for kind, name in [*(("weights", n) for n in names), *(("architecture", n) for n in architectures)]:
+        cfg = _config(name)
+        # by its bare name an architecture is built as its default weights are
+        built = name if kind == "weights" or not cfg.tag else f"{name}.{cfg.tag}"
         try:
-            params, file_bytes = _count(name)
-        # A network can fail in any way that its own code can; one must not cost the other 1,800.
+            params, file_bytes = counted[built] if built in counted else _count(name)
+        # A network can fail in any way that its own code can; one must not cost the other 3,000.
         except Exception as exc:
             yield {"failed": name, "reason": f"{type(exc).__name__}: {exc}"}
             continue
-        yield {"weights": name, "params": params, "file_bytes": file_bytes, **_described(cfg)}
+        counted[built] = params, file_bytes
+        if kind == "weights":
+            yield {"weights": name, "params": params, "file_bytes": file_bytes, **_described(cfg)}
+        else:
+            side = cfg.input_size[-1]
+            yield {"architecture": name, "params": params, "img_size": side, "pretrained": name in pretrained}
     yield {"versions": {"timm": timm.__version__, "torch": torch.__version__}}
+
+
+def _config(name: str) -> PretrainedCfg:
+    cfg = get_pretrained_cfg(name, allow_unregistered=False)
+    assert cfg is not None, name  # list_models names only what has one
+    return cfg
 
 
 def _count(name: str) -> tuple[int, int]:
