@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,21 +13,23 @@ import pandas as pd
 
 from advisor import workflows
 from advisor.advice.worth_measuring import worth_measuring
-from advisor.errors import BadQuestion, UnknownName
+from advisor.errors import BadQuestion, StoreUnusable, UnknownName
 from advisor.evidence.store import Store
 from advisor.measure import comparison, lines, machine, models, nearest, rows, sweep
 from advisor.measure.comparison import Comparison
-from advisor.measure.jobs import Jobs, JobState
+from advisor.measure.job_state import JobState
+from advisor.measure.jobs import Jobs
 from advisor.measure.machine import Machine
 from advisor.measure.nearest import Nearest
 from advisor.measure.request import Request, precisions_of, runtimes_on
 from advisor.measure.run import Roof, Run
+from advisor.measure.sweep import Drift, Plan
 from advisor.records import Question
 
 EVERY_RUNTIME = "all"
-SENTINEL = "mobilenetv3_small_100"
 # above this many MACs one pass takes about a second on two cores, and one result half a minute
 SWEEP_MAX_GMACS = 20.0
+_RUNS_FOR_ESTIMATE = 2000
 _PYTORCH_ONLY = ("train", "max-batch", "features", "operators")
 
 
@@ -138,40 +141,100 @@ def _jobs(home: Path, data: Path) -> Jobs:
     store = Store(home, data)  # one of its own: jobs run in threads that outlive any page
 
     def save(run: Run) -> None:
-        values = {**lines.plain(run), "request_key": run.request.key}
         times = run.measured.latency.times_ms if run.measured else ()
-        store.save_run(values, times, rows.speed_rows(run), lines.plain(machine.machine(run.request.target)))
+        store.save_run(lines.plain(run), times, rows.speed_rows(run), lines.plain(_described(run.request.target)))
+
+    def save_sweep(drift: Drift) -> None:
+        store.save_sweep(lines.plain(drift))
 
     def roof_of(request: Request) -> Roof | None:
         return roof(store, request.target, request.precision, request.threads or machine.usable_threads())
 
-    return Jobs(home, save=save, save_sweep=store.save_sweep, roof_of=roof_of, save_roof=store.save_roof)
+    def save_roof(request: Request, found: Roof) -> None:
+        store.save_roofs(machine.machine(request.target).device_id, [lines.plain(found)])
+
+    return Jobs(home, save=save, save_sweep=save_sweep, roof_of=roof_of, save_roof=save_roof)
 
 
-def submit(store: Store, wanted: Sequence[Request], *, title: str, sweep_id: str = "") -> str:
-    """Queue requests; the id of the job. A sweep measures its sentinel before and after."""
-    sentinel = None
-    if sweep_id:
-        sentinel = Request(architecture=SENTINEL, target=wanted[0].target, threads=wanted[0].threads)
-    return jobs(store).submit(wanted, title=title, sweep_id=sweep_id, sentinel=sentinel)
+@lru_cache(maxsize=16)
+def _described(target: str) -> Machine:
+    """The machine as the store keeps it; its hardware does not change while the process lives."""
+    return machine.machine(target)
 
 
-def measure(
-    store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None], sweep_id: str = ""
-) -> list[Run]:
+def submit(store: Store, wanted: Sequence[Request], *, title: str) -> str:
+    """Queue requests in their order; the id of the job.
+
+    Raises:
+        BadQuestion: There is nothing to measure.
+    """
+    return jobs(store).submit(wanted, title=title)
+
+
+def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> list[Run]:
     """Queue requests and wait for them; their runs in the order of the requests. An interrupt cancels the job."""
-    job_id = submit(store, wanted, title=title, sweep_id=sweep_id)
+    return _waited(store, submit(store, wanted, title=title), on_change)
+
+
+def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) -> list[Run]:
+    queue = jobs(store)
     try:
-        state = jobs(store).wait(job_id, on_change)
+        state = queue.wait(job_id, on_change)
     except BaseException:  # Ctrl-C above all: nothing may be left running
-        jobs(store).cancel(job_id)
+        queue.cancel(job_id)
+        queue.wait(job_id)
         raise
+    if state.unsaved:
+        raise StoreUnusable(f"{len(state.unsaved)} results are kept but not in the store yet: {state.unsaved_reason}")
     return [run(store, run_id) for run_id in state.run_ids]
 
 
 def estimate_s(store: Store, wanted: Sequence[Request]) -> float:
-    """How long requests will take, from earlier runs here where there are some."""
-    return sweep.estimate_s(wanted, runs(store))
+    """How long requests will take in seconds, from earlier runs here where there are some."""
+    known = runs(store)
+    known = known[known["status"] == "ok"].head(_RUNS_FOR_ESTIMATE)
+    earlier = [
+        (lines.request_of(json.loads(text)), float(seconds))
+        for text, seconds in zip(known["request"], known["seconds"], strict=True)
+    ]
+    return sweep.estimate(wanted, earlier[::-1]).seconds
+
+
+# -- sweeps --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep with what is left of it.
+
+    Attributes:
+        left: Requests without a good result under this sweep's id, in random order.
+        done: Ids of the runs that are there already.
+    """
+
+    sweep_id: str
+    plan: Plan
+    left: tuple[Request, ...]
+    done: tuple[str, ...]
+
+
+def sweep_of(store: Store, plan: Plan) -> Sweep:
+    """What is left of a plan on this machine with the installed packages; an interrupted one goes on."""
+    targets = sorted({request.target for request in plan.requests})
+    ids = [machine.machine(target).device_id for target in targets]
+    sweep_id = sweep.sweep_id(plan, device_ids=ids, versions=machine.versions())
+    known = runs(store)
+    mine = known[(known["sweep_id"] == sweep_id) & (known["status"] == "ok")]
+    asked = {request.key for request in plan.requests}
+    done = mine[mine["request_key"].isin(asked)]["run_id"]
+    return Sweep(sweep_id, plan, sweep.left(plan, set(mine["request_key"])), tuple(done))
+
+
+def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None]) -> list[Run]:
+    """Measure what is left of a sweep, its sentinel before and after, and wait; the new runs."""
+    title = f"Sweep of {len(what.plan.requests)}"
+    job_id = jobs(store).submit(what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
+    return _waited(store, job_id, on_change)
 
 
 # -- what was measured ---------------------------------------------------------------------------------
@@ -179,7 +242,7 @@ def estimate_s(store: Store, wanted: Sequence[Request]) -> float:
 
 def runs(store: Store, *, deleted: bool = False) -> pd.DataFrame:
     """The history of measurements, newest first."""
-    return store.runs(deleted=deleted)
+    return store.runs(with_deleted=deleted)
 
 
 def run(store: Store, run_id: str) -> Run:
@@ -227,8 +290,8 @@ def roof(store: Store, target: str, precision: str, threads: int) -> Roof | None
     same = known[(known["precision"] == precision) & (known["threads"] == threads)]
     if same.empty:
         return None
-    row: dict[str, Any] = same.iloc[0].to_dict()
-    return Roof(precision, threads, float(row["macs_per_s"]), float(row["bytes_per_s"]))
+    newest = same.iloc[0]
+    return Roof(precision, threads, float(newest["macs_per_s"]), float(newest["bytes_per_s"]))
 
 
 def machine_report(store: Store, target: str = "cpu") -> dict[str, Any]:
@@ -241,7 +304,7 @@ def machine_report(store: Store, target: str = "cpu") -> dict[str, Any]:
         "usable_threads": machine.usable_threads(),
         "offers": [{"runtime": r, "precision": p} for r, p in machine.offers(target)],
         "runtimes": list(runtimes_on(target)),
-        "n_runs": int((found["device_id"] == here.device_id).sum()) if len(found) else 0,
+        "n_runs": int((found["device_id"] == here.device_id).sum()),
         "roofs": store.roofs(here.device_id).to_dict("records"),
         "details": here.details, "environment": machine.environment(target),
     }  # fmt: skip
