@@ -196,7 +196,7 @@ class _Watch:
         Raises:
             ClockUnusable: It says so too often.
         """
-        time_ms = self._time_passes(passes)
+        time_ms = float(self._time_passes(passes))
         self._readings += 1
         if 0 < time_ms < math.inf:  # NaN fails too
             self._bad_in_a_row = 0
@@ -255,8 +255,8 @@ class _Warm:
 def _warm_up(watch: _Watch, limits: Limits, clock_resolution_s: float) -> _Warm:
     """Passes in windows until the medians of two successive ones agree; finds the block on the way."""
     block_ms = 1000 * BLOCK_STEPS * clock_resolution_s
-    # a clock of 10 ms steps would ask for blocks of 10 s: rather enough samples than a perfect block
-    block_ms = min(block_ms, 1000 * limits.max_s / limits.min_samples)
+    # a clock of 10 ms steps would ask for blocks of 10 s: rather all samples in half the time than a perfect block
+    block_ms = min(block_ms, 500 * limits.max_s / limits.min_samples)
     block, passes = 1, 0
     window: list[float] = []
     medians: list[float] = []
@@ -303,7 +303,8 @@ def _time(watch: _Watch, block: int, limits: Limits, seed: int) -> _Timed:
     times: list[float] = []
     timed_s, look_at, error = 0.0, limits.min_samples, None
     watch.restart()
-    watch.tell(Progress("timing", total=limits.min_samples))
+    if watch.tell(Progress("timing", total=limits.min_samples)):
+        watch.read(1)
     while True:
         time_ms = watch.read(block)
         if time_ms is not None:
