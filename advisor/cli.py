@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from advisor import answer_json, tables, workflows
+from advisor import answer_json, cli_measure, tables, workflows
 from advisor.errors import AdvisorError
-from advisor.evidence.store import Store
 from advisor.metrics import ACCURACIES
 from advisor.records import FOUR_FAMILIES, Question
+from advisor.terminal import as_json, bar, opened_store, show
 
 F = TypeVar("F", bound=Callable[..., Any])
-as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
 
 
 class _OneSentence(click.Group):
@@ -94,9 +89,9 @@ _QUESTION_FIELDS = (
 @as_json
 def recommend(question: Question, json_: bool) -> None:
     """The network to use on a device within the limits, why, and what would change it."""
-    with _store() as store:
+    with opened_store() as store:
         answer = workflows.recommend(store, question)
-    _show(answer_json.recommendation(answer), json_, lambda: tables.recommendation(answer))
+    show(answer_json.recommendation(answer), json_, lambda: tables.recommendation(answer))
 
 
 @main.command()
@@ -105,11 +100,11 @@ def recommend(question: Question, json_: bool) -> None:
 @as_json
 def devices(search: str, everything: bool, json_: bool) -> None:
     """The devices there is evidence for, with their setups."""
-    with _store() as store:
+    with opened_store() as store:
         known = workflows.devices(store) if everything else workflows.advisable(store)
         found = [d for d in known if search.lower() in f"{d.device_id} {d.name}".lower()]
         described = [answer_json.device(d, workflows.setups(store, d.device_id)) for d in found]
-    _show(described, json_, lambda: tables.devices(found))
+    show(described, json_, lambda: tables.devices(found))
 
 
 @main.command()
@@ -121,9 +116,9 @@ def devices(search: str, everything: bool, json_: bool) -> None:
 @as_json
 def models(search: str, family: str | None, licence: str, device_id: str | None, limit: int, json_: bool) -> None:
     """timm's pretrained weights: family, size, licence, pretraining, recipe."""
-    with _store() as store:
+    with opened_store() as store:
         found = workflows.models(store, search=search, family=family, licence=licence, device_id=device_id)
-    _show(answer_json.rows(found), json_, lambda: tables.models(found, limit))
+    show(answer_json.rows(found), json_, lambda: tables.models(found, limit))
 
 
 @main.command()
@@ -131,12 +126,12 @@ def models(search: str, family: str | None, licence: str, device_id: str | None,
 @as_json
 def claims(device_id: str | None, json_: bool) -> None:
     """The field's well-known claims, checked against the evidence device by device."""
-    with _store() as store:
+    with opened_store() as store:
         if device_id is not None:
             results = list(workflows.claims_on(store, workflows.device(store, device_id).device_id))
         else:
             results = workflows.all_claims(store)
-    _show([answer_json.claim(r) for r in results], json_, lambda: tables.claims(results))
+    show([answer_json.claim(r) for r in results], json_, lambda: tables.claims(results))
 
 
 @main.command()
@@ -145,9 +140,9 @@ def claims(device_id: str | None, json_: bool) -> None:
 @as_json
 def explain(model: str, question: Question, json_: bool) -> None:
     """Why MODEL (weights or architecture) is, or is not, the answer."""
-    with _store() as store:
+    with opened_store() as store:
         found = workflows.explain(store, question, model)
-    _show([answer_json.explanation(e) for e in found], json_, lambda: tables.explanations(found))
+    show([answer_json.explanation(e) for e in found], json_, lambda: tables.explanations(found))
 
 
 @main.command("import")
@@ -155,9 +150,9 @@ def explain(model: str, question: Question, json_: bool) -> None:
 @as_json
 def import_(file: Path, json_: bool) -> None:
     """Add the results of a Parquet or CSV FILE to your own store; rejected rows are listed with the reason."""
-    with _store() as store:
+    with opened_store() as store:
         report = workflows.import_results(store, file)
-    _show(answer_json.record(report), json_, lambda: tables.import_report(report))
+    show(answer_json.record(report), json_, lambda: tables.import_report(report))
 
 
 @main.command()
@@ -167,9 +162,9 @@ def import_(file: Path, json_: bool) -> None:
 @as_json
 def export(file: Path, kind: str, device_id: str | None, json_: bool) -> None:
     """Write results to a Parquet or CSV FILE, with source, conditions and kind of evidence."""
-    with _store() as store:
+    with opened_store() as store:
         report = workflows.export_results(store, file, kind=kind, device_id=device_id)
-    _show(answer_json.record(report), json_, lambda: tables.export_report(report))
+    show(answer_json.record(report), json_, lambda: tables.export_report(report))
 
 
 @main.command()
@@ -177,47 +172,21 @@ def export(file: Path, kind: str, device_id: str | None, json_: bool) -> None:
 @as_json
 def refresh(url: str | None, json_: bool) -> None:
     """Fetch newer timm result tables, check every row, and swap them in in one step."""
-    with _store() as store, _bar("Fetching") as advance:
+    with opened_store() as store, bar("Fetching") as advance:
         report = workflows.refresh(store, url=url, progress=advance)
-    _show(answer_json.record(report), json_, lambda: tables.refresh_report(report))
+    show(answer_json.record(report), json_, lambda: tables.refresh_report(report))
 
 
 @main.command("build-catalogue")
 @as_json
 def build_catalogue(json_: bool) -> None:
     """Rebuild data/catalogue.csv and data/architectures.csv from the installed timm (a few minutes)."""
-    with _bar("timm's models") as advance:
+    with bar("timm's models") as advance:
         report = workflows.build_catalogue(lambda done, total, name: advance(done / max(total, 1), name))
-    _show(answer_json.record(report), json_, lambda: tables.build_report(report))
+    show(answer_json.record(report), json_, lambda: tables.build_report(report))
 
 
-def _show(data: Any, json_: bool, table: Callable[[], Iterator[tables.Printable]]) -> None:
-    if json_:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-        return
-    console = Console(width=None if Console().is_terminal else 190, highlight=False)
-    for part in table():
-        console.print(part)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on standard error, so that standard output stays clean."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=1.0)
-
-        def advance(share: float, now: str) -> None:
-            progress.update(task, completed=share, description=now)
-
-        yield advance
-
-
-@contextmanager
-def _store() -> Iterator[Store]:
-    """The store, built first if data/ changed, with a progress bar while that takes."""
-    store = workflows.open_store()
-    with _bar("Building the store") as advance:
-        store.ensure(advance)
-    yield store
+main.add_command(cli_measure.measure)
+main.add_command(cli_measure.sweep)
+main.add_command(cli_measure.machine)
+main.add_command(cli_measure.runs)

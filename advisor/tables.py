@@ -21,12 +21,13 @@ _SHOWN_TIES = 8
 _SHOWN_REJECTS = 20
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+def table(title: str, *columns: str) -> Table:
+    """An empty table; columns of numbers, those with a unit or ending in " #", are set flush right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.endswith((")", "px", "#")) else "left"
-        table.add_column(column.removesuffix(" #"), justify=justify, overflow="fold", no_wrap=column == "weights")
-    return table
+        made.add_column(column.removesuffix(" #"), justify=justify, overflow="fold", no_wrap=column == "weights")
+    return made
 
 
 def _cells(label: str, one: Candidate | None, axis: str) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
 
 def _alternatives(answer: Recommendation) -> Table:
     accuracy, speed = METRICS[answer.question.accuracy].label, METRICS[answer.axis]
-    table = _table(
+    shown = table(
         "", "", "weights", "px", f"{accuracy} (%)", f"{speed.label.lower()} ({speed.unit})", "params (M)", "licence",
         "evidence", "source", "setup",
     )  # fmt: skip
@@ -80,12 +81,12 @@ def _alternatives(answer: Recommendation) -> Table:
         rows.append(("any family", answer.beyond_families.best))
     rows += [("tie", tie) for tie in answer.ties[:_SHOWN_TIES]]
     if answer.pick:
-        table.add_row(*_cells("pick", answer.pick, answer.axis), style="bold")
+        shown.add_row(*_cells("pick", answer.pick, answer.axis), style="bold")
     for label, one in rows:
-        table.add_row(*_cells(label, one, answer.axis))
+        shown.add_row(*_cells(label, one, answer.axis))
     if len(answer.ties) > _SHOWN_TIES:
-        table.add_row("", f"and {len(answer.ties) - _SHOWN_TIES} more ties (all in --json)")
-    return table
+        shown.add_row("", f"and {len(answer.ties) - _SHOWN_TIES} more ties (all in --json)")
+    return shown
 
 
 def devices(found: Sequence[Device]) -> Iterator[Printable]:
@@ -93,11 +94,11 @@ def devices(found: Sequence[Device]) -> Iterator[Printable]:
     if not found:
         yield "No device matches; 'devices --all' lists those that no advice can be given for, too."
         return
-    table = _table("", "kind", "device", "name", "models #", "that can decide #", "results #")
+    shown = table("", "kind", "device", "name", "models #", "that can decide #", "results #")
     for one in sorted(found, key=lambda d: (d.kind, -d.n_decidable, -d.n_models, d.device_id)):
         counts = (one.n_models, one.n_decidable, one.n_rows)
-        table.add_row(one.kind, one.device_id, one.name, *(f"{count:,}" for count in counts))
-    yield table
+        shown.add_row(one.kind, one.device_id, one.name, *(f"{count:,}" for count in counts))
+    yield shown
 
 
 def models(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
@@ -105,15 +106,15 @@ def models(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
     if found.empty:
         yield "No weights match; try a shorter --search."
         return
-    table = _table("", "weights", "family", "params (M)", "MACs (G)", "px", "pretraining", "licence")
+    shown = table("", "weights", "family", "params (M)", "MACs (G)", "px", "pretraining", "licence")
     for row in found.head(limit).to_dict("records"):
         numbers = (
             METRICS["params_m"].show(row["params_m"]),
             METRICS["gmacs"].show(row["gmacs"]),
             str(row["img_size"]),
         )
-        table.add_row(row["weights"], row["family"], *numbers, row["pretraining"], row["licence"] or "unknown")
-    yield table
+        shown.add_row(row["weights"], row["family"], *numbers, row["pretraining"], row["licence"] or "unknown")
+    yield shown
     if len(found) > limit:
         yield f"{limit} of {len(found):,} shown; --limit shows more, --json all."
 
@@ -122,14 +123,14 @@ def claims(results: Sequence[ClaimResult]) -> Iterator[Printable]:
     """Verdicts by claim; devices without enough evidence are only counted."""
     for _, group in groupby(sorted(results, key=lambda r: r.claim_id), key=lambda r: r.claim_id):
         found = list(group)
-        shown = [r for r in found if r.verdict != "not enough evidence" or len(found) == 1]
+        decided = [r for r in found if r.verdict != "not enough evidence" or len(found) == 1]
         rule = f" Holds when {found[0].holds_when}." if found[0].holds_when else ""
-        table = _table(f"{found[0].title} ({found[0].source}){rule}", "device", "verdict", "figures")
-        for one in shown:
-            table.add_row(one.device_id, one.verdict, one.figures)
-        if len(shown) < len(found):
-            table.add_row("", "not enough evidence", f"on {len(found) - len(shown)} other devices")
-        yield table
+        shown = table(f"{found[0].title} ({found[0].source}){rule}", "device", "verdict", "figures")
+        for one in decided:
+            shown.add_row(one.device_id, one.verdict, one.figures)
+        if len(decided) < len(found):
+            shown.add_row("", "not enough evidence", f"on {len(found) - len(decided)} other devices")
+        yield shown
 
 
 def explanations(found: Sequence[Explanation]) -> Iterator[Printable]:
@@ -154,12 +155,12 @@ def export_report(report: ExportReport) -> Iterator[Printable]:
 
 def refresh_report(report: RefreshReport) -> Iterator[Printable]:
     """What is new, changed and gone, by file and with examples."""
-    table = _table(f"From {report.url}", "file", "state", "rows #", "new #", "changed #", "gone #")
+    shown = table(f"From {report.url}", "file", "state", "rows #", "new #", "changed #", "gone #")
     for one in report.files:
         if one.state != "same":
             counts = (one.n_rows, one.n_new, one.n_changed, one.n_gone)
-            table.add_row(one.file, one.state, *(f"{count:,}" for count in counts))
-    yield table if table.row_count else "Nothing is newer than what is in use."
+            shown.add_row(one.file, one.state, *(f"{count:,}" for count in counts))
+    yield shown if shown.row_count else "Nothing is newer than what is in use."
     for word, examples in (("new", report.new), ("changed", report.changed), ("gone", report.gone)):
         for text in examples:
             yield f"  {word}: {text}"

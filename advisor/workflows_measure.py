@@ -237,6 +237,16 @@ def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None
     return _waited(store, job_id, on_change)
 
 
+def drift(store: Store, sweep_id: str) -> str:
+    """How far the sentinel of a sweep moved, in one sentence; empty where that is not known."""
+    known = runs(store)
+    moved = known[(known["sweep_id"] == sweep_id) & known["drift"].notna()]["drift"]
+    if moved.empty:
+        return ""
+    word = "so its results are marked as noisy" if moved.max() > sweep.MAX_DRIFT else "so the machine was steady"
+    return f"The sentinel drifted by {moved.max():.1%}, {word}."
+
+
 # -- what was measured ---------------------------------------------------------------------------------
 
 

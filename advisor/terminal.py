@@ -1,0 +1,51 @@
+"""What the commands share: options, tables or JSON on standard output, progress on standard error, the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from advisor import workflows
+from advisor.evidence.store import Store
+from advisor.tables import Printable
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
+
+
+def show(data: Any, json_: bool, table: Callable[[], Iterator[Printable]]) -> None:
+    """Print an answer as JSON or as its table."""
+    if json_:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    console = Console(width=None if Console().is_terminal else 190, highlight=False)
+    for part in table():
+        console.print(part)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on standard error, so that standard output stays clean."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=1.0)
+
+        def advance(share: float, now: str) -> None:
+            progress.update(task, completed=share, description=now)
+
+        yield advance
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """The store, built first if data/ changed, with a progress bar while that takes."""
+    store = workflows.open_store()
+    with bar("Building the store") as advance:
+        store.ensure(advance)
+    yield store
