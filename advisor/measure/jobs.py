@@ -1,0 +1,351 @@
+"""The queue of measurements: one timing at a time on this machine, first come first served, across processes.
+
+A job is run by a thread of the process that submitted it; its record lives in `home/jobs`, where every other
+process with the same home finds it. A result is on the disk before it is saved, so that neither a kill nor a
+store that is locked or full loses it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from advisor.errors import AdvisorError, BadQuestion
+from advisor.measure import job_state
+from advisor.measure.host import IDLE_S, Host
+from advisor.measure.job_files import JobFiles, unwritable
+from advisor.measure.job_state import JobState, Reached, Record, UnderWay, utc
+from advisor.measure.keeping import DRIFT, Keeper
+from advisor.measure.lines import Progress
+from advisor.measure.measuring import STARTING, Judge, Measurer, device_id_of, judged
+from advisor.measure.request import Request
+from advisor.measure.run import Roof, Run
+from advisor.measure.sweep import Drift
+
+PROGRESS_S = 0.2  # between two writings of progress that other processes read
+POLL_S = 0.15  # how often a waiting job looks whether it is its turn
+IDLE_CHECK_S = 30.0
+CLOSE_S = 10.0  # a thread that is saving may take so long
+_log = logging.getLogger(__name__)
+
+
+class _Job:
+    """A job that a thread of this process runs."""
+
+    def __init__(
+        self, record: Record, lock: FileLock, files: JobFiles, changed: threading.Condition, closing: threading.Event
+    ) -> None:
+        self.record, self.lock = record, lock
+        self.reached = Reached()
+        self.cancelled = threading.Event()
+        self.thread: threading.Thread | None = None
+        self._files, self._changed, self._closing = files, changed, closing
+        self._began_s: float | None = None
+        self._written: Reached | None = None
+        self._written_s = float("-inf")
+
+    @property
+    def cancel_asked(self) -> bool:
+        """Whether anyone, here or in another process, wants it to end."""
+        return self.cancelled.is_set() or self._files.cancel_asked(self.record.job_id)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether other processes see what this one sees."""
+        return self._written is self.reached
+
+    def start(self, started_at: str) -> None:
+        """It is this job's turn."""
+        self._began_s = time.monotonic()
+        self.note(status="running", started_at=started_at, now=STARTING)
+
+    def begin(self, under_way: UnderWay) -> None:
+        """A run has begun, or its child has."""
+        self.note(under_way=under_way)
+
+    def progress(self, now: Progress) -> None:
+        """Something happens; other processes read it at most every `PROGRESS_S`."""
+        self.note(now=now)
+
+    def stopped(self) -> Literal["cancelled", "interrupted"] | None:
+        """How it ends if it is to stop now; None where it goes on. Looked at often: it writes late progress too."""
+        self._write()
+        if self.cancel_asked:
+            return "cancelled"
+        return "interrupted" if self._closing.is_set() else None
+
+    def note(self, **changes: Any) -> None:
+        """Take down how far it has come, see `Reached`."""
+        if all(getattr(self.reached, name) == value for name, value in changes.items()):
+            return
+        seconds = 0.0 if self._began_s is None else time.monotonic() - self._began_s
+        with self._changed:
+            self.reached = replace(self.reached, seconds=seconds, **changes)
+            self._changed.notify_all()
+        self._write(at_once=set(changes) != {"now"})
+
+    def _write(self, *, at_once: bool = False) -> None:
+        now_s = time.monotonic()
+        if self.on_disk or not (at_once or now_s >= self._written_s + PROGRESS_S):
+            return
+        reached, self._written_s = self.reached, now_s
+        with contextlib.suppress(OSError):  # a full disk stops no measurement
+            self._files.write_reached(self.record.job_id, reached)
+            self._written = reached
+
+
+class Jobs:
+    """The jobs of a home, those of other processes too; use one per process.
+
+    Args:
+        home: Folder of the user's own data; the jobs are in `jobs/` below it.
+        save: Puts one finished run into the store, and does nothing where a run of that id is there already:
+            after a kill it may be told the same run again. An `AdvisorError` keeps the run until a later try.
+        save_sweep: Puts the sentinel's drift of a sweep into the store, under the same terms.
+        roof_of: What the machine can do at a request's target, precision and threads, None where not known yet.
+        save_roof: Puts a roof that was measured for a request into the store.
+        device_id: The store's id of a target; raises `AdvisorError` where the target is not there.
+        judge: Verdict and reasons of what was measured.
+        clock: Wall clock, seconds since 1970; it may go back.
+        host_command: What to start instead of the measuring process, for tests.
+        idle_s: After how long without a request the measuring process ends.
+    """
+
+    def __init__(
+        self, home: Path, *, save: Callable[[Run], Any], save_sweep: Callable[[Drift], Any] = lambda _drift: None,
+        roof_of: Callable[[Request], Roof | None] | None = None,
+        save_roof: Callable[[Request, Roof], Any] = lambda _request, _roof: None,
+        device_id: Callable[[str], str] = device_id_of, judge: Judge = judged,
+        clock: Callable[[], float] = time.time, host_command: Sequence[str] | None = None, idle_s: float = IDLE_S,
+    ) -> None:  # fmt: skip
+        self._files, self._host = JobFiles(home), Host(host_command, idle_s=idle_s)
+        self._keeper = Keeper(self._files, save, save_sweep)
+        self._measurer = Measurer(
+            self._host, clock, device_id=device_id, judge=judge, roof_of=roof_of, save_roof=save_roof
+        )  # fmt: skip
+        self._clock = clock
+        self._own: dict[str, _Job] = {}  # those whose end is not on the disk yet
+        self._mine: set[str] = set()
+        self._changed, self._closing = threading.Condition(), threading.Event()
+        self._caretaker: threading.Thread | None = None
+        atexit.register(self.close)
+
+    def submit(
+        self, requests: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None
+    ) -> str:
+        """Put a job at the end of the queue; returns its id at once.
+
+        Raises:
+            BadQuestion: There is nothing to measure.
+            StoreUnusable: The job's files cannot be written.
+        """
+        if not requests:
+            raise BadQuestion("There is nothing to measure: name at least one model.")
+        if self._closing.is_set():
+            raise BadQuestion("The program is closing: start it again to measure.")
+        record, lock = self._files.create(
+            requests, title=title, sweep_id=sweep_id, sentinel=sentinel, created_at=utc(self._clock())
+        )
+        job = _Job(record, lock, self._files, self._changed, self._closing)
+        job.thread = threading.Thread(target=self._work, args=(job,), name=f"job {record.job_id}", daemon=True)
+        with self._changed:
+            self._own[record.job_id] = job
+            self._mine.add(record.job_id)
+        job.thread.start()
+        return record.job_id
+
+    def state(self, job_id: str) -> JobState:
+        """One job, of any process.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        own = self._own.get(job_id)
+        if own is not None:
+            return job_state.job_state(
+                own.record, own.reached, alive=True, owner_here=True, cancel_asked=own.cancel_asked
+            )
+        state = self._files.state(self._files.check(job_id))
+        if state is None:  # its record is damaged or was just forgotten
+            raise BadQuestion(f"The record of job {job_id} cannot be read: start the measurement again.")
+        return replace(state, owner_here=job_id in self._mine)
+
+    def states(self) -> list[JobState]:
+        """All jobs of every process with this home, newest first."""
+        found = []
+        for job_id in reversed(self._files.ids()):
+            with contextlib.suppress(AdvisorError):  # damaged, or not complete yet
+                found.append(self.state(job_id))
+        return found
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job, of whatever process; what it measures now is killed within some 0.2 s.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        own = self._own.get(job_id)
+        if own is not None:
+            own.cancelled.set()
+        elif not self.state(job_id).ended:
+            self._files.ask_cancel(job_id)
+
+    def wait(self, job_id: str, on_change: Callable[[JobState], None] = lambda _state: None) -> JobState:
+        """Block until a job has ended, telling each change; returns its last state."""
+        seen: JobState | None = None
+        while True:
+            state = self.state(job_id)
+            if state != seen:
+                on_change(state)
+                seen = state
+            if state.ended:
+                return state
+            with self._changed:
+                self._changed.wait(PROGRESS_S)
+
+    def warm(self) -> None:
+        """Start the measuring process, so that a click finds it ready, and save what an earlier one could not.
+
+        Returns at once. While another process measures nothing is started: imports would disturb its timing.
+        """
+        if self._closing.is_set():
+            return
+        threading.Thread(target=self._warm, name="warming up", daemon=True).start()
+
+    def recover(self) -> None:
+        """End and record what dead processes left behind, and save every result that is not saved yet."""
+        self._keeper.recover()
+
+    def close(self) -> None:
+        """End the running job as interrupted, and the measuring process; called at the end of the process too."""
+        atexit.unregister(self.close)
+        self._closing.set()
+        for job in list(self._own.values()):
+            if job.thread is not None and job.thread is not threading.current_thread():
+                job.thread.join(CLOSE_S)
+        self._host.close()
+        self._keeper.save_from_memory()
+
+    # the thread of a job
+
+    def _work(self, job: _Job) -> None:
+        self._care()
+        try:
+            try:
+                with self._turn(job) as ours:
+                    status, reason = self._run_steps(job) if ours else _early_end(job)
+            except (AdvisorError, OSError) as exc:
+                reason = str(unwritable(self._files.folder, exc) if isinstance(exc, OSError) else exc)
+                status = "failed"
+            except Exception as exc:  # a bug must end this job in plain sight, not vanish in a thread
+                _log.exception("job %s broke", job.record.job_id)
+                status, reason = "failed", f"The job broke, which is a fault of ours: {type(exc).__name__}: {exc}."
+            self._finish(job, status, reason)
+        finally:
+            job.lock.release()
+
+    @contextlib.contextmanager
+    def _turn(self, job: _Job) -> Iterator[bool]:
+        """Wait until no older job is left and nobody measures; False where the job is stopped before."""
+        lock = self._files.device_lock()
+        while job.stopped() is None:
+            older = self._ahead(job.record.job_id)
+            if older is None:
+                with contextlib.suppress(Timeout):
+                    lock.acquire(blocking=False)
+                    break
+            job.note(now=job_state.waiting_for(older))
+            job.cancelled.wait(POLL_S)
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
+    def _ahead(self, job_id: str) -> JobState | None:
+        """The oldest job that comes before this one; looks only at those not known to have ended."""
+        others = [other for other in self._files.not_known_to_have_ended() if other != job_id]
+        states = []
+        for other in others:
+            with contextlib.suppress(AdvisorError):
+                states.append(self.state(other))
+        return job_state.ahead_of(job_id, states)
+
+    def _run_steps(self, job: _Job) -> tuple[job_state.Status, str]:
+        """Measure everything in order; how the job ended, and why where that is not the last step's reason."""
+        record, steps = job.record, job.record.steps
+        job.start(utc(self._clock()))
+        self.recover()  # a child of a dead owner would disturb the timing
+        p50_ms: list[float | None] = []
+        for request in steps:
+            run = self._measurer.measure(job, request)
+            p50_ms.append(run.measured.latency.p50 if run.measured is not None else None)
+            counted = run.status in ("ok", "failed")
+            self._keeper.keep(record.job_id, run.run_id, run)
+            job.note(
+                n_done=job.reached.n_done + counted, n_failed=job.reached.n_failed + (run.status == "failed"),
+                run_ids=(*job.reached.run_ids, run.run_id), now=None, under_way=None,
+                last_reason=run.reason or job.reached.last_reason,
+            )  # fmt: skip
+            self._save(job)
+            if not counted:
+                break
+        if record.sentinel is not None:
+            after_ms = p50_ms[-1] if len(p50_ms) == len(steps) else None
+            drift = Drift(record.sweep_id, record.job_id, record.sentinel.architecture, p50_ms[0], after_ms)
+            self._keeper.keep(record.job_id, DRIFT, drift)
+            self._save(job)
+        if job.reached.n_done < len(steps):
+            return _early_end(job)
+        return ("failed" if job.reached.n_failed == len(steps) else "done"), ""
+
+    def _save(self, job: _Job) -> None:
+        left, reason = self._keeper.save(job.record.job_id)
+        job.note(unsaved=left, unsaved_reason=reason)
+
+    def _finish(self, job: _Job, status: job_state.Status, reason: str) -> None:
+        job.note(
+            status=status, finished_at=utc(self._clock()), now=None, under_way=None,
+            last_reason=reason or job.reached.last_reason,
+        )  # fmt: skip
+        with self._changed:
+            if job.on_disk:  # else this process alone knows how it ended
+                del self._own[job.record.job_id]
+            self._changed.notify_all()
+
+    # the measuring process
+
+    def _warm(self) -> None:
+        lock = self._files.device_lock()
+        with contextlib.suppress(AdvisorError, Timeout, OSError):  # a click will say what is wrong
+            self._files.folder.mkdir(parents=True, exist_ok=True)
+            with lock.acquire(blocking=False):
+                self._host.start()
+            self.recover()
+            self._care()
+
+    def _care(self) -> None:
+        """See to it that the measuring process ends when nobody uses it."""
+        with self._changed:
+            if self._caretaker is None:
+                self._caretaker = threading.Thread(target=self._watch_idle, name="idle measuring", daemon=True)
+                self._caretaker.start()
+
+    def _watch_idle(self) -> None:
+        while not self._closing.wait(IDLE_CHECK_S):
+            self._host.close_if_idle()
+
+
+def _early_end(job: _Job) -> tuple[job_state.Status, str]:
+    """How a job that was stopped has ended, and why."""
+    if job.cancel_asked:
+        return "cancelled", job.reached.last_reason or "Cancelled before it began."
+    return "interrupted", "The program was closed before it was done."

@@ -1,0 +1,127 @@
+"""Finished results on their way into the store: on the disk first, tried again until they are saved."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from advisor.errors import AdvisorError, StoreError
+from advisor.measure import job_state
+from advisor.measure.job_files import JobFiles
+from advisor.measure.job_state import Reached, Record
+from advisor.measure.killing import end_leftover
+from advisor.measure.lines import plain, run_of, typed
+from advisor.measure.run import Run
+from advisor.measure.sweep import Drift
+
+DRIFT = "sweep"  # the name under which a drift is kept; a run is kept under its id
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Saves results, and loses none that cannot be saved now.
+
+    Args:
+        save: Puts one run into the store; may be told the same run again after a kill.
+        save_sweep: Puts a drift into the store, under the same terms.
+    """
+
+    def __init__(self, files: JobFiles, save: Callable[[Run], Any], save_sweep: Callable[[Drift], Any]) -> None:
+        self._files, self._save, self._save_sweep = files, save, save_sweep
+        self._in_memory: dict[tuple[str, str], Run | Drift] = {}  # finished while the disk took nothing
+        self._lock = threading.Lock()
+
+    def keep(self, job_id: str, name: str, result: Run | Drift) -> None:
+        """Put a finished result on the disk; where that is full it is held in memory."""
+        try:
+            self._files.keep(job_id, name, plain(result))
+        except OSError:
+            with self._lock:
+                self._in_memory[job_id, name] = result
+
+    def save(self, job_id: str) -> tuple[tuple[str, ...], str]:
+        """Save all that a job has finished; the names of what is still not saved, and why."""
+        reason = self.save_from_memory()
+        for name in self._files.kept(job_id):
+            failure = self._put(name, self._files.read_kept(job_id, name))
+            if failure is None:
+                self._files.forget_kept(job_id, name)
+                continue
+            reason = str(failure)
+            if isinstance(failure, StoreError):
+                break  # the others would wait for the same store
+        in_memory = (name for own, name in self._in_memory if own == job_id)
+        left = tuple(sorted({*self._files.kept(job_id), *in_memory}))
+        return left, reason if left else ""
+
+    def save_from_memory(self) -> str:
+        """Save what the disk did not take; why that failed, or ""."""
+        reason = ""
+        for (job_id, name), result in list(self._in_memory.items()):
+            failure = self._put(name, plain(result))
+            if failure is None:
+                with self._lock:
+                    self._in_memory.pop((job_id, name), None)
+            else:
+                reason = str(failure)
+        return reason
+
+    def recover(self) -> None:
+        """End and record what dead processes left behind, and save every result that is not saved yet."""
+        for job_id in self._files.ids():
+            state = self._files.state(job_id)
+            if state is not None and state.ended and (state.status == "interrupted" or self._files.kept(job_id)):
+                self._recover(job_id)
+        self.save_from_memory()
+
+    def _recover(self, job_id: str) -> None:
+        with self._files.taken_over(job_id) as dead:
+            record, reached = self._files.record(job_id), self._files.reached(job_id)
+            if not dead or record is None:
+                return
+            found = reached
+            if reached.under_way is not None and reached.under_way.run_id not in reached.run_ids:
+                found = self._end_under_way(record, reached)
+            left, reason = self.save(job_id) if self._files.kept(job_id) else ((), "")
+            found = replace(found, unsaved=left, unsaved_reason=reason)
+            if found != reached:
+                with contextlib.suppress(OSError):
+                    self._files.write_reached(job_id, found)
+
+    def _end_under_way(self, record: Record, reached: Reached) -> Reached:
+        """Make a run of what was under way when its owner died, unless it had just been finished."""
+        at_work, job_id = reached.under_way, record.job_id
+        assert at_work is not None
+        if at_work.child is not None:
+            end_leftover(*at_work.child)
+        finished = self._files.read_kept(job_id, at_work.run_id)
+        if finished is None:
+            self.keep(job_id, at_work.run_id, Run(
+                run_id=at_work.run_id, job_id=job_id, sweep_id=record.sweep_id, status="interrupted",
+                reason="The program that measured it ended before it was done.", device_id=at_work.device_id,
+                request=record.steps[reached.n_done], started_at=at_work.started_at, seconds=0.0,
+            ))  # fmt: skip
+        ids = (*reached.run_ids, at_work.run_id)
+        if isinstance(finished, dict) and finished.get("status") in ("ok", "failed"):
+            n_failed = reached.n_failed + (finished["status"] == "failed")
+            reached = replace(reached, n_done=reached.n_done + 1, n_failed=n_failed, under_way=None)
+            reached = job_state.interrupted(record, replace(reached, status="running"))
+        return replace(reached, run_ids=ids)
+
+    def _put(self, name: str, value: Any) -> AdvisorError | str | None:
+        """Save a result given as plain values; why that failed, None where it is saved."""
+        try:
+            if name == DRIFT:
+                self._save_sweep(typed(value, Drift))
+            else:
+                self._save(run_of(value))
+        except AdvisorError as exc:
+            return exc
+        except Exception as exc:  # a fault in saving must neither stop measuring nor lose the result
+            _log.exception("the result %s could not be saved", name)
+            return f"The result {name} could not be saved, a fault of ours: {type(exc).__name__}: {exc}."
+        return None

@@ -1,0 +1,155 @@
+"""One request, from asking the measuring process to a finished run; whatever happens becomes a run."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from advisor.errors import AdvisorError
+from advisor.measure import machine, verdict
+from advisor.measure.host import Host
+from advisor.measure.job_state import Record, RunIds, UnderWay, utc
+from advisor.measure.killing import started_s
+from advisor.measure.lines import Progress, plain, request_values
+from advisor.measure.request import Request
+from advisor.measure.run import Measured, Roof, Run, Status, Steadiness
+from advisor.measure.talk import Outcome
+
+ROOF_LIMIT_S = 60.0
+STARTING = Progress("starting")
+Judge = Callable[[Measured], tuple[Steadiness, tuple[str, ...]]]
+
+
+class Job(Protocol):
+    """What measuring needs of the job it is for."""
+
+    record: Record
+
+    def begin(self, under_way: UnderWay) -> None:
+        """A run has begun, or its child has."""
+
+    def progress(self, now: Progress) -> None:
+        """Something happens."""
+
+    def stopped(self) -> Status | None:
+        """How the run ends if it is to stop now, "cancelled" or "interrupted"; None where it goes on."""
+
+
+def judged(found: Measured) -> tuple[Steadiness, tuple[str, ...]]:
+    """Verdict and reasons of what was measured on this machine."""
+    return verdict.verdict(found, usable_cores=machine.usable_threads())
+
+
+def device_id_of(target: str) -> str:
+    """The store's id of a target; raises `BadQuestion` where it is not there."""
+    return machine.machine(target).device_id
+
+
+class Measurer:
+    """Turns requests into runs; used by one thread at a time. The arguments are those of `jobs.Jobs`."""
+
+    def __init__(
+        self, host: Host, clock: Callable[[], float], *, device_id: Callable[[str], str], judge: Judge,
+        roof_of: Callable[[Request], Roof | None] | None, save_roof: Callable[[Request, Roof], Any],
+    ) -> None:  # fmt: skip
+        self._host, self._clock, self._run_ids = host, clock, RunIds(clock)
+        self._device_id, self._judge = device_id, judge
+        self._roof_of, self._save_roof = roof_of, save_roof
+        self._roofs: dict[tuple[object, ...], Roof | None] = {}  # None: it cannot be measured here
+
+    def measure(self, job: Job, request: Request) -> Run:
+        """Measure a request for a job, whatever comes of it."""
+        began_s = time.monotonic()
+        under_way = UnderWay(run_id=self._run_ids.next(), started_at=utc(self._clock()), device_id="")
+        verdict: Steadiness | None = None
+        reasons: tuple[str, ...] = ()
+        try:
+            under_way = UnderWay(
+                run_id=under_way.run_id, started_at=under_way.started_at, device_id=self._device_id(request.target)
+            )
+            job.begin(under_way)
+            job.progress(STARTING)
+            roof = self._roof(job, request, under_way)
+            value = request_values(request) | ({} if roof is None else {"roof": plain(roof)})
+            outcome = self._ask(job, under_way, "measure", value, request.time_limit_s)
+        except AdvisorError as exc:
+            outcome = Outcome("failed", reason=str(exc))
+        if outcome.ending == "answered":
+            try:
+                verdict, reasons = self._judge(outcome.value)
+            except (ValueError, ArithmeticError) as exc:  # well-typed figures that make no sense
+                outcome = Outcome("failed", reason=f"Its figures make no sense: {exc}.")
+        seconds = time.monotonic() - began_s
+        status, reason = _ending(outcome, job, seconds)
+        return Run(
+            run_id=under_way.run_id, job_id=job.record.job_id, sweep_id=job.record.sweep_id, status=status,
+            reason=reason, device_id=under_way.device_id, request=request, started_at=under_way.started_at,
+            seconds=seconds, verdict=verdict, verdict_reasons=reasons,
+            measured=outcome.value if status == "ok" else None,
+        )  # fmt: skip
+
+    def _ask(
+        self, job: Job, under_way: UnderWay, kind: str, value: dict[str, Any], time_limit_s: float
+    ) -> Outcome:  # fmt: skip
+        def on_line(what: str, told: Any) -> None:
+            if what == "progress":
+                job.progress(told)
+            elif (start_s := started_s(told)) is not None:
+                job.begin(
+                    UnderWay(
+                        run_id=under_way.run_id, started_at=under_way.started_at, device_id=under_way.device_id,
+                        child=(told, start_s),
+                    )
+                )  # fmt: skip
+
+        return self._host.ask(
+            kind, value, on_line=on_line, should_stop=lambda: job.stopped() is not None, time_limit_s=time_limit_s
+        )
+
+    def _roof(self, job: Job, request: Request, under_way: UnderWay) -> Roof | None:
+        """What the machine can do for a request: known, or measured first; None where it cannot be."""
+        if self._roof_of is None:
+            return None
+        value = roof_question(request)
+        key = tuple(value.values())
+        if key not in self._roofs:
+            roof = self._roof_of(request)
+            if roof is None:
+                job.progress(Progress("measuring what the machine can do"))
+                outcome = self._ask(job, under_way, "roof", value, ROOF_LIMIT_S)
+                if outcome.ending == "stopped":
+                    return None
+                if isinstance(outcome.value, tuple) and outcome.value:
+                    roof = outcome.value[0]
+                    with contextlib.suppress(AdvisorError):  # the next process measures it again
+                        self._save_roof(request, roof)
+            self._roofs[key] = roof
+        return self._roofs[key]
+
+
+def roof_question(request: Request) -> dict[str, Any]:
+    """Target, precision and threads of the roof over a request.
+
+    Mixed precision computes its products in the narrow type. What a runtime takes by itself ("auto") is bf16
+    where the machine has instructions for it, as OpenVINO does, else fp32.
+    """
+    precision = request.precision.removeprefix("amp-")
+    if precision == "auto":
+        precision = "bf16" if machine.native_bf16(request.target) else "fp32"
+    return {
+        "target": request.target,
+        "precision": precision,
+        "threads": request.threads or machine.usable_threads(),
+    }
+
+
+def _ending(outcome: Outcome, job: Job, seconds: float) -> tuple[Status, str]:
+    if outcome.ending == "answered":
+        return "ok", ""
+    if outcome.ending == "failed":
+        return "failed", outcome.reason
+    if job.stopped() == "cancelled":
+        return "cancelled", f"Cancelled after {seconds:.1f} s."
+    return "interrupted", f"The program was closed after {seconds:.1f} s."
