@@ -24,7 +24,9 @@ ISA = {
 }  # fmt: skip
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 # what vendors put around a model's name
-_NOISE = re.compile(r"\((?:r|tm|c)\)|\bcpu\b|\bprocessor\b|\b\d+-core\b|@.*$|\bwith radeon .*$", re.IGNORECASE)
+_NOISE = re.compile(
+    r"\((?:r|tm|c)\)|\bcpu\b|\bprocessor\b|\b\d+-core\b|\b\d+th gen\b|@.*$|\bwith radeon .*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,14 @@ class Nvml:
         return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
 
 
-@functools.lru_cache(maxsize=1)
 def nvml() -> Nvml | None:
-    """NVML, or None where there is no driver or it cannot be talked to."""
+    """NVML, or None where there is no driver or it cannot be talked to; opened once a process."""
+    return _opened(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(_pid: int) -> Nvml | None:
+    """Anew after a fork, which NVML does not promise to survive."""
     try:
         import pynvml  # 70 ms, and of no use without a driver
     except (ImportError, OSError):

@@ -166,7 +166,11 @@ def offers(
     """The (runtime, precision) pairs that "every installed runtime" measures on a target, plainest first.
 
     Nothing is imported: a package counts as installed where it is found.
+
+    Raises:
+        BadQuestion: The target is not there.
     """
+    _check(target, library)
     found: list[tuple[str, str]] = []
     torch = _is_there("torch")
     bf16 = native_bf16(target, library=library)
