@@ -198,13 +198,11 @@ def test_real_child_is_ours_while_it_lives_and_after() -> None:
     assert 0.25 < alive <= waited_for + 0.02
 
 
-def test_reading_twice_is_cheap() -> None:
-    """The least of ten, since others may be using this machine's cores: under 5 ms."""
+def test_one_window_costs_under_5_ms_of_cpu_time() -> None:
+    """CPU time, since others may be using this machine's cores; the mean of ten."""
     watch = LoadMeter()
-    took = []
+    began = time.process_time()
     for _ in range(10):
-        began = time.perf_counter()
         watch.start()
         watch.stop()
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.005
+    assert (time.process_time() - began) / 10 < 0.005
