@@ -114,6 +114,7 @@ class Device:
         n_models: How many timm architectures have a speed there.
         n_decidable: How many of them have a speed and an accuracy at one stated image size, free of doubt.
         accelerators: 8 for an '8x-...' entry, which is for training cost only.
+        measured_here: A machine of which this store keeps runs, the user's own.
     """
 
     device_id: str
@@ -126,6 +127,7 @@ class Device:
     accelerators: int
     notes: str
     memory_gb: float | None = None
+    measured_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,9 @@ class Candidate:
         latency_ms: One forward pass of one batch of `batch_size`.
         throughput_per_s: Images per second at `batch_size`.
         accuracy_of: "these weights", or "the float weights" where the run is of a quantised network.
-        interval: Low and high latency in ms where the evidence has one.
+        interval: Low and high latency in ms where the evidence has one: the 95 % interval of a measured median.
         source_id: Where the speed is from; `accuracy_source_id` for the accuracy.
+        verdict: "steady" or "noisy" of a speed that was measured with this advisor, else empty.
     """
 
     weights: str
@@ -173,6 +176,7 @@ class Candidate:
     precision: str
     layout: str
     note: str
+    verdict: str = ""
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Candidate:
@@ -184,7 +188,7 @@ _WHOLE = {"img_size", "batch_size"}
 _TEXT = {
     "weights", "architecture", "family", "accuracy_name", "accuracy_of", "licence", "pretraining", "evidence",
     "source_id", "accuracy_source_id", "device_id", "task", "runtime", "software", "threads", "unit", "precision",
-    "layout", "note",
+    "layout", "note", "verdict",
 }  # fmt: skip
 
 

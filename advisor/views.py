@@ -154,7 +154,7 @@ def candidate_table(
                 "px": f"{one.img_size}" if one else "–",
                 "Params (M)": _number(one.params_m if one else None),
                 "Licence": (one.licence or "unknown") if one else "–",
-                "Evidence": one.evidence if one else "–",
+                "Evidence": f"{one.evidence}{', noisy' if one.verdict == 'noisy' else ''}" if one else "–",
             }
             for name, one in rows
         ]
@@ -187,7 +187,7 @@ def download_columns(frame: pd.DataFrame) -> pd.DataFrame:
         "weights", "architecture", "family", "img_size", "accuracy", "accuracy_name", "accuracy_error", "latency_ms",
         "throughput_per_s", "batch_size", "params_m", "gmacs", "file_mb", "peak_memory_mb", "feasible", "licence",
         "pretraining", "evidence", "source_id", "accuracy_source_id", "device_id", "task", "runtime", "software",
-        "threads", "unit", "precision", "layout", "note",
+        "threads", "unit", "precision", "layout", "verdict", "note",
     ]  # fmt: skip
     ordered = frame.sort_values(["feasible", "accuracy", "weights"], ascending=[False, False, True])
     return ordered[kept].reset_index(drop=True)

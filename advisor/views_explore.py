@@ -73,7 +73,8 @@ def points(store: Store, setups: pd.DataFrame, names: Mapping[str, str], x: str,
     frame["group"] = np.where(
         frame["device_id"].map(several), frame["device"] + " · " + frame["setup"], frame["device"]
     )
-    frame["mark"] = np.where(frame["suspect"], "suspect", "")
+    noisy = (frame["evidence"] == "measured") & frame["note"].str.startswith("noisy: ")
+    frame["mark"] = np.where(frame["suspect"], "suspect", np.where(noisy, "noisy", ""))
     frame = frame.sort_values(["group", x, y, "weights", "row_id"]).reset_index(drop=True)
     return frame.assign(on_front=on_front(frame, x, y), position=np.arange(len(frame)))
 

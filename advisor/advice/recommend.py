@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 
-from advisor.advice import limits, ties
+from advisor.advice import limits, measured, ties
 from advisor.advice.pareto import pareto_front
-from advisor.advice.setups import QUANTISED, Axis, Chosen, choose_runs
+from advisor.advice.setups import QUANTISED, Axis, Chosen, choose_runs, known_word
 from advisor.advice.what_if import nearest_miss, what_if
 from advisor.metrics import METRICS
 from advisor.records import (
@@ -54,8 +54,22 @@ def candidates(scored: pd.DataFrame, chosen: Chosen, question: Question) -> pd.D
         frame["accuracy_error"] = ties.sampling_error(frame["accuracy"].to_numpy(float), question.accuracy)
     frame["accuracy_name"] = question.accuracy
     frame["accuracy_of"] = np.where(frame["precision"].isin(QUANTISED), "the float weights", "these weights")
-    frame["interval"] = None
+    frame = _with_intervals(frame)
     return frame[frame["accuracy"].notna()].reset_index(drop=True)
+
+
+def _with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `interval`; and with its ends over the latency itself (`ties.INTERVAL`) where any row has one."""
+    frame["interval"] = None
+    known = frame["ci95_low_ms"].notna().to_numpy(bool)
+    if known.any():
+        low, high = frame["ci95_low_ms"].to_numpy(float), frame["ci95_high_ms"].to_numpy(float)
+        pairs = [(float(a), float(b)) if there else None for a, b, there in zip(low, high, known, strict=True)]
+        frame["interval"] = pd.Series(pairs, frame.index, dtype=object)
+        latency = frame["latency_ms"].to_numpy(float)
+        for name, end in zip(ties.INTERVAL, (low, high), strict=True):
+            frame[name] = np.where(known, end / latency, 1.0)
+    return frame
 
 
 def recommend(
@@ -90,7 +104,11 @@ def recommend(
     miss = None
     if pick is None:
         miss = nearest_miss(frame, broken, limits.excess(frame, question), question)
-    reasons = (*_own_reasons(question, chosen, int(fits.sum()), pick, tied, stages), *speak(pick))
+    reasons = (
+        *_own_reasons(question, chosen, int(fits.sum()), pick, tied, stages),
+        *measured.reasons(question, frame, pick, device_name),
+        *speak(pick),
+    )
     return Recommendation(
         question=question,
         setup=chosen.sentence,
@@ -125,7 +143,7 @@ class _Pool:
 
     def __init__(self, frame: pd.DataFrame, axis: Axis) -> None:
         self.axis = axis
-        self.narrow = frame[[*_RULE_COLUMNS, axis]]
+        self.narrow = frame[[*_RULE_COLUMNS, axis, *(name for name in ties.INTERVAL if name in frame)]]
         self.columns = {f.name: frame[f.name].to_numpy(object) for f in fields(Candidate)}
         self.losses = losses(frame, axis)
 
@@ -231,10 +249,11 @@ def _near_limit(question: Question, pick: Candidate) -> list[Reason]:
     for limit, value in (("max_latency_ms", pick.latency_ms), ("min_throughput", pick.throughput_per_s)):
         bound = getattr(question, limit)
         if bound is not None and value is not None and abs(value - bound) <= _NEAR_LIMIT * bound:
-            text = (
-                f"The pick is within {_NEAR_LIMIT:.0%} of the limit: on your own machine it may land on the other "
-                "side; measure it before relying on it."
-            )
+            text = f"The pick is within {_NEAR_LIMIT:.0%} of the limit: "
+            if pick.evidence == "measured":
+                text += "another run, or another day, may land on the other side."
+            else:
+                text += "on your own machine it may land on the other side; measure it before relying on it."
             return [Reason("near-the-limit", text, _OURS)]
     return []
 
@@ -248,7 +267,7 @@ def _nothing_published(
     speak: Speak,
 ) -> Recommendation:
     """No run speaks to the question: say so, and offer the answer without the limit on speed."""
-    text = str(chosen.missing)
+    text, word = str(chosen.missing), known_word(runs)
     free = replace(question, max_latency_ms=None, min_throughput=None, batch_size=None)
     other = recommend(scored, runs, free, device_name, speak=speak) if free != question and len(runs) else None
     offered = other.pick if other else None
@@ -263,7 +282,7 @@ def _nothing_published(
         )
         miss = NearestMiss(text, offered.weights, relax)
     return Recommendation(
-        question=question, setup=f"{device_name}: no published setup answers this.", axis=chosen.axis, pick=None,
+        question=question, setup=f"{device_name}: no {word} setup answers this.", axis=chosen.axis, pick=None,
         ties=(), runner_up=None, by_family=dict.fromkeys(FOUR_FAMILIES), front=(), beyond_families=None,
         reasons=(Reason("no-evidence", str(chosen.missing), _OURS), *speak(None)), what_if=(),
         nearest_miss=miss, rejected={}, considered=0, feasible=0,

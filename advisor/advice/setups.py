@@ -1,4 +1,4 @@
-"""Which published run speaks for each architecture: the best of the device's setups, one per model, never pooled."""
+"""Which run speaks for each architecture: the best of the device's setups, one per model, never pooled."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Chosen:
 def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Chosen:
     """Narrow a device's runs to the setup asked for and keep the fastest per architecture and image size.
 
-    A latency question is answered only from published latencies at the batch size asked for (1 if none is),
-    a throughput question only from published throughputs: neither is computed from the other.
+    A latency question is answered only from known latencies at the batch size asked for (1 if none is),
+    a throughput question only from known throughputs: neither is computed from the other.
 
     Args:
         runs: All runs of the device and task, as the query `runs` gives them.
@@ -107,9 +107,9 @@ def _narrowed(runs: pd.DataFrame, question: Question, device_name: str) -> np.nd
         present = sorted(v for v in runs[column][mask].unique() if v)
         match = [name] if name in present else [v for v in present if v.startswith(f"{name}-")]
         if not match:
-            published = ", ".join(present) or f"none that says its {column}"
+            there = f"{known_word(runs)} there: {', '.join(present) or f'none that says its {column}'}"
             raise BadQuestion(
-                f"{device_name} has no {question.task} results with {column} '{name}'; published there: {published}."
+                f"{device_name} has no {question.task} results with {column} '{name}'; {there}."
             )
         mask &= runs[column].isin(match).to_numpy(bool)
     return mask
@@ -126,12 +126,13 @@ def _natural_axis(runs: pd.DataFrame, question: Question) -> Axis:
 def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str, question: Question) -> str:
     if runs.empty:
         return (
-            f"Nothing published for {device_name} can decide ({question.task}): none of its results is of a timm "
-            "architecture at a stated image size and free of doubt. Explore lists what there is."
+            f"Nothing published or measured for {device_name} can decide ({question.task}): none of its results is of "
+            "a timm architecture at a stated image size and free of doubt. Explore lists what there is."
         )
     at = f"batch-{batch} " if batch is not None else ""
     other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
-    asked = f"No {at}{METRICS[axis].label.lower()} is published for {device_name}".replace(" of one batch", "")
+    word = known_word(runs)
+    asked = f"No {at}{METRICS[axis].label.lower()} is {word} for {device_name}".replace(" of one batch", "")
     offers = []
     for metric in (axis, other):
         given = runs[runs[metric].notna() & runs["batch_size"].notna()]
@@ -142,7 +143,7 @@ def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str
     unstated = int(runs["batch_size"].isna().sum())
     if not offers and unstated:
         offers.append(f"{unstated:,} results whose batch size is not stated")
-    offer = f"; published there: {' and '.join(offers)}" if offers else ""
+    offer = f"; {word} there: {' and '.join(offers)}" if offers else ""
     return f"{asked}{offer}. One is never computed from the other."
 
 
@@ -151,12 +152,21 @@ def _sentence(best: pd.DataFrame, device_name: str) -> str:
     counts = Counter(zip(*(known[c] for c in _SETUP), strict=True))
     first, most = min(counts.items(), key=lambda item: (-item[1], str(item[0])))
     setup = describe_setup(dict(zip(_SETUP, first, strict=True)))
+    word = known_word(best)
+    n = best["architecture"].nunique()
+    models = f" Answers from {n:,} model{'' if n == 1 else 's'} measured there." if word == "measured" else ""
     if len(counts) == 1:
-        return f"{device_name}, {setup}."
+        return f"{device_name}, {setup}.{models}"
     return (
-        f"{device_name}, the best published setup chosen per model: {len(counts)} setups over {len(best):,} "
-        f"models and sizes, most often {setup} ({most:,})."
+        f"{device_name}, the best {word} setup chosen per model: {len(counts)} setups over {len(best):,} "
+        f"models and sizes, most often {setup} ({most:,}).{models}"
     )
+
+
+def known_word(runs: pd.DataFrame) -> str:
+    """How runs came to be known: "published", "measured", or "known" where there are both."""
+    kinds = set(runs["evidence"].unique())
+    return "measured" if kinds == {"measured"} else "known" if "measured" in kinds else "published"
 
 
 def _threads(count: object) -> str:

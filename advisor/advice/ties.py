@@ -38,6 +38,9 @@ TEST_IMAGES: dict[str, int] = {
 # speeds closer than this are alike: published speeds of one network differ by as much between runs
 SPEED_TIE = 0.03
 
+# optional columns: the ends of the 95 % interval of a measured latency, as shares of the latency itself
+INTERVAL: tuple[str, str] = ("interval_low", "interval_high")
+
 _UNKNOWN_LICENCES = ("", "unknown")
 
 # what `extra_data_rank` stands for; 9 is unknown
@@ -107,12 +110,13 @@ def tied(frame: pd.DataFrame) -> np.ndarray:
 def settle(frame: pd.DataFrame, axis: Axis) -> Settled:
     """Choose among the tied candidates on the front of accuracy and speed, one rule after the other.
 
-    Each rule keeps all that are best by it: known licence, speed within `SPEED_TIE` of the fastest left,
-    fewest parameters, least extra data, highest accuracy, name (weights, then image size). So neither the
-    order of rows nor repeated rows matter; of repeated rows the first is the pick.
+    Each rule keeps all that are best by it: known licence, speed within `SPEED_TIE` of the fastest left or with an
+    interval that overlaps its own, fewest parameters, least extra data, highest accuracy, name (weights, then image
+    size). So neither the order of rows nor repeated rows matter; of repeated rows the first is the pick.
 
     Args:
-        frame: The feasible candidates, at least one with both accuracy and speed.
+        frame: The feasible candidates, at least one with both accuracy and speed; with the columns `INTERVAL` where
+            speeds were measured.
         axis: The speed that is judged.
 
     Raises:
@@ -173,6 +177,8 @@ class _Keys:
         self.tied = known & (accuracy >= _lowest_tied(frame, np.where(known, accuracy, np.nan)))
         self.on_front = np.zeros(len(frame), dtype=bool)
         self.on_front[known] = pareto_front(np.column_stack([-accuracy, speed])[known])
+        # a throughput is batch size x 1000 / latency, so the ends are the same shares of its loss
+        self.low, self.high = (speed * _numbers(frame, n) if n in frame else speed for n in INTERVAL)
         self.weights = frame["weights"].to_numpy(dtype=object)
         self.img_size = _numbers(frame, "img_size")
         self.losses: dict[str, np.ndarray] = {
@@ -189,8 +195,10 @@ class _Keys:
             first = min(self._names(rows))
             return np.asarray(rows[[pair == first for pair in self._names(rows)]])
         loss = self.losses[name][rows]
-        bound = loss.min() * (1 + SPEED_TIE) if name == "speed" else loss.min()
-        return np.asarray(rows[loss <= bound])
+        if name != "speed":
+            return np.asarray(rows[loss <= loss.min()])
+        slowest_end = self.high[rows][loss == loss.min()].max()
+        return np.asarray(rows[(loss <= loss.min() * (1 + SPEED_TIE)) | (self.low[rows] <= slowest_end)])
 
     def count(self, rows: np.ndarray) -> int:
         """How many candidates the rows are; rows that repeat one count once."""
@@ -241,7 +249,8 @@ def _describe(frame: pd.DataFrame, row: int, name: str, axis: Axis) -> str:
     if name == "licence":
         return "No known licence" if at("licence") in _UNKNOWN_LICENCES else "Known licence"
     if name == "speed":
-        return f"Fastest, {METRICS[axis].show(at(axis))}, or within {100 * SPEED_TIE:.0f} % of it"
+        alike = " or of an overlapping 95 % interval" if INTERVAL[0] in frame else ""
+        return f"Fastest, {METRICS[axis].show(at(axis))}, or within {100 * SPEED_TIE:.0f} % of it{alike}"
     if name == "params":
         return f"Fewest parameters, {METRICS['params_m'].show(at('params_m'))}"
     if name == "extra-data":

@@ -112,7 +112,8 @@ def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame
             value = best[LIMITED[limit].field]
             metric = metric_of(limit, question)
             if value != value:
-                says.append(f"drop {option_name(limit)} ({metric.label.lower()} is not published)")
+                known = "published" if best["evidence"] == "published" else "known"
+                says.append(f"drop {option_name(limit)} ({metric.label.lower()} is not {known})")
                 relax.append((limit, "none"))
             else:
                 says.append(

@@ -116,5 +116,5 @@ SELECT content, times_ms FROM own.run WHERE run_id = $run_id;
 -- name: roofs
 -- What a device can do: the newest row of each precision and number of threads.
 SELECT precision, threads, macs_per_s, bytes_per_s FROM own.roof WHERE device_id = $device_id
-QUALIFY row_number() OVER (PARTITION BY precision, threads ORDER BY saved_at DESC, rowid DESC) = 1
+QUALIFY row_number() OVER (PARTITION BY precision, threads ORDER BY number DESC) = 1
 ORDER BY precision, threads;

@@ -27,7 +27,8 @@ CREATE TABLE machine (
     memory_gb DOUBLE, details JSON NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
 );
 -- What a machine can do at one precision; the newest row of a device, precision and threads counts.
+CREATE SEQUENCE roof_number;
 CREATE TABLE roof (
-    device_id VARCHAR NOT NULL, precision VARCHAR NOT NULL, threads INTEGER NOT NULL, macs_per_s DOUBLE NOT NULL,
-    bytes_per_s DOUBLE NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+    number BIGINT PRIMARY KEY DEFAULT nextval('roof_number'), device_id VARCHAR NOT NULL, precision VARCHAR NOT NULL,
+    threads INTEGER NOT NULL, macs_per_s DOUBLE NOT NULL, bytes_per_s DOUBLE NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
 );
