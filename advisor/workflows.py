@@ -57,6 +57,7 @@ def _devices(store: Store, version: str) -> tuple[Device, ...]:
             device_id=str(row["device_id"]), name=str(row["name"]), kind=str(row["kind"]),
             vendor=str(row["vendor"] or ""), n_models=int(row["n_models"]), n_decidable=int(row["n_decidable"]),
             n_rows=int(row["n_rows"]), accelerators=int(row["accelerators"]), notes=str(row["notes"] or ""),
+            measured_here=bool(row["measured_here"]),
             memory_gb=None if pd.isna(row["memory_gb"]) else float(row["memory_gb"]),
         )
         for row in store.frame("devices").to_dict("records")
@@ -71,12 +72,17 @@ def advisable(store: Store) -> list[Device]:
 def device(store: Store, name: str) -> Device:
     """The device of that id; an unambiguous ending of an id ('galaxy-s24') will do.
 
+    'this-machine' (or 'this machine') is the CPU of this machine, 'this-machine:cuda:0' its first GPU.
+
     Raises:
         UnknownName: No such device, with close names.
-        BadQuestion: A multi-accelerator entry, which is for training cost only.
+        BadQuestion: A multi-accelerator entry, which is for training cost only; or this machine, of which nothing
+            was measured yet.
     """
     known = devices(store)
     wanted = name.strip().lower()
+    if (target := _target_here(wanted)) is not None:
+        return _this_machine(known, target)
     found = [d for d in known if d.device_id == wanted] or [
         d for d in known if d.device_id.endswith(f"-{wanted}") or d.name.lower() == wanted
     ]
@@ -90,6 +96,25 @@ def device(store: Store, name: str) -> Device:
             f"ask for a single device such as '{single}'."
         )
     return found[0]
+
+
+def _target_here(name: str) -> str | None:
+    """The target of 'this-machine' or 'this-machine:TARGET'; None where another device is meant."""
+    here, _, target = name.replace(" ", "-").partition(":")
+    return (target or "cpu") if here == "this-machine" else None
+
+
+def _this_machine(known: Sequence[Device], target: str) -> Device:
+    from advisor.measure.machine import machine  # reads the hardware, which other questions need not wait for
+
+    here = machine(target)
+    for one in known:
+        if one.device_id == here.device_id and one.n_models:
+            return one
+    raise BadQuestion(
+        f"Nothing was measured on this machine ({here.name}) yet, so there is nothing to answer from: run 'python -m "
+        "advisor measure MODEL' or 'python -m advisor sweep', or open the Measure page."
+    )
 
 
 def setups(store: Store, device_id: str | None = None) -> pd.DataFrame:
@@ -262,5 +287,5 @@ def refresh(store: Store, *, url: str | None = None, progress: Progress = lambda
 
 
 def build_catalogue(progress: catalogue.BuildProgress) -> catalogue.BuildReport:
-    """Build data/catalogue.csv from the installed timm, in a child process."""
-    return catalogue.build(DATA / "catalogue.csv", progress=progress)
+    """Build data/catalogue.csv and data/architectures.csv from the installed timm, in a child process."""
+    return catalogue.build(DATA / "catalogue.csv", architectures=DATA / "architectures.csv", progress=progress)
