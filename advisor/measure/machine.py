@@ -27,7 +27,7 @@ from advisor.measure.load import LoadMeter, busy, own_processes
 
 __all__ = [
     "LoadMeter", "Machine", "affinity", "busy", "cpu_quota", "environment", "machine", "native_bf16", "offers",
-    "targets", "usable_threads",
+    "targets", "usable_threads", "versions",
 ]  # fmt: skip
 
 PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "numpy")
