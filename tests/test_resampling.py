@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from advisor.measure.resampling import block_length, level, median_interval, resampled_medians
+from tests.conftest import ROOT
 
 
 def with_memory(n: int, correlation: float, seed: int) -> np.ndarray:
@@ -20,14 +23,14 @@ def with_memory(n: int, correlation: float, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("correlation", "n", "at_least"), [(0.0, 30, 0.9), (0.0, 200, 0.9), (0.7, 400, 0.86)])
 def test_interval_holds_the_true_median_about_as_often_as_it_says(correlation: float, n: int, at_least: float) -> None:
-    intervals = [median_interval(with_memory(n, correlation, seed), seed=seed) for seed in range(150)]
+    intervals = [median_interval(with_memory(n, correlation, seed), seed=seed) for seed in range(120)]
     held = np.mean([low <= 10 <= high for low, high in intervals])
     assert at_least <= held <= 0.99
 
 
 def test_drawing_single_times_of_a_series_with_memory_claims_too_much() -> None:
     held = []
-    for seed in range(100):
+    for seed in range(60):
         medians = resampled_medians(with_memory(300, 0.8, seed), length=1, seed=seed)
         low, high = np.quantile(medians, [0.025, 0.975])
         held.append(low <= 10 <= high)
@@ -82,6 +85,12 @@ def test_level_widens_percentiles_for_few_blocks_by_hand() -> None:
     # t of 9 degrees of freedom at 0.975 is 2.2622; times sqrt(10 / 9) is 2.3846; the normal tail beyond is 0.00855
     assert level(10) == pytest.approx(1 - 2 * 0.5 * math.erfc(2.3846 / math.sqrt(2)), abs=1e-4)
     assert level(10_000) == pytest.approx(0.95, abs=1e-3)
+
+
+def test_importing_verdict_and_comparison_takes_no_second() -> None:
+    script = "import sys, advisor.measure.verdict, advisor.measure.comparison; print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_long_series_are_drawn_less_often() -> None:

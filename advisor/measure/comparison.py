@@ -160,8 +160,11 @@ def _setup(run: Run, found: Measured) -> dict[str, str]:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
             setup[name] = value
-    flags = environment.get("flags")
-    setup |= {str(name): value for name, value in flags.items()} if isinstance(flags, dict) else {}
+    # what the runtime says of itself; named after it, as another runtime means other things by the same words
+    own = environment.get("runtime")
+    for name, value in own.items() if isinstance(own, dict) else ():
+        if isinstance(value, bool | int | float | str):
+            setup[f"{request.runtime} {name}"] = value
     return {name: str(value) for name, value in setup.items()}
 
 

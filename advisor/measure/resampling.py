@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap, norm
-from scipy.stats import t as student_t
 
 COVERAGE = 0.95
 N_RESAMPLES = 999
@@ -63,8 +61,10 @@ def level(n_blocks: int) -> float:
     n in place of n - 1 (Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
     69(4), 2015, section 5.2).
     """
-    quantile = student_t.ppf((1 + COVERAGE) / 2, n_blocks - 1) * math.sqrt(n_blocks / (n_blocks - 1))
-    return float(1 - 2 * norm.cdf(-quantile))
+    from scipy.special import ndtr, stdtrit
+
+    quantile = stdtrit(n_blocks - 1, (1 + COVERAGE) / 2) * math.sqrt(n_blocks / (n_blocks - 1))
+    return float(1 - 2 * ndtr(-quantile))
 
 
 def resampled_medians(times: np.ndarray, *, length: int, seed: int) -> np.ndarray:
@@ -79,6 +79,8 @@ def resampled_medians(times: np.ndarray, *, length: int, seed: int) -> np.ndarra
     Returns:
         Shape (n_resamples,), n_resamples being 999, or fewer, down to 199, for more than 5,000 times.
     """
+    from scipy.stats import bootstrap  # takes a second to import: not before it is needed
+
     n_blocks = len(times) // length
     blocks = times[len(times) - n_blocks * length :].reshape(n_blocks, length)
 
