@@ -7,6 +7,7 @@ CREATE TABLE run (
     target VARCHAR NOT NULL, runtime VARCHAR NOT NULL, precision VARCHAR NOT NULL, layout VARCHAR NOT NULL,
     batch_size INTEGER NOT NULL, img_size INTEGER, threads INTEGER,
     p50_ms DOUBLE, p90_ms DOUBLE, ci95_low_ms DOUBLE, ci95_high_ms DOUBLE,
+    request JSON NOT NULL, -- as it was asked
     content JSON NOT NULL, -- the whole run but the raw times of its latency
     times_ms DOUBLE[] NOT NULL, saved_at TIMESTAMP NOT NULL DEFAULT current_timestamp
 );
