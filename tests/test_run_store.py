@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import pytest
 from advisor.errors import StoreLocked, UnknownName
 from advisor.evidence import run_store, statements
 from advisor.evidence.store import Store
-from advisor.measure.lines import plain, run_of
+from advisor.measure.lines import plain, request_of, run_of
 from advisor.measure.request import Request
 from tests import run_data
 from tests.conftest import ROOT
@@ -83,7 +84,9 @@ def test_key_of_a_request_is_the_requests_own(small: Store) -> None:
     asked = Request(architecture="resnet50", extras=("throughput", "train"), features_hw=(320, 480), time_limit_s=7)
     assert run_store.request_key(plain(asked)) == asked.key
     run_data.save(small, run_data.run("r1"))
-    assert small.runs()["request_key"].tolist() == [Request(architecture="resnet50").key]
+    listed = small.runs()
+    assert listed["request_key"].tolist() == [Request(architecture="resnet50").key]
+    assert request_of(json.loads(listed["request"].iloc[0])) == Request(architecture="resnet50")
 
 
 def test_deleted_run_leaves_every_query_and_comes_back(small: Store) -> None:

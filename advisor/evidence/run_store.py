@@ -80,7 +80,7 @@ def _run_row(values: Mapping[str, Any], times_ms: Sequence[float]) -> dict[str, 
         "verdict": values["verdict"], "verdict_reasons": " ".join(values["verdict_reasons"]),
         "precision": really["precision_used"], "img_size": really["img_size"], "threads": really["threads"],
         "p50_ms": latency.get("p50"), "p90_ms": latency.get("p90"), "ci95_low_ms": low, "ci95_high_ms": high,
-        "content": _json(kept), "times_ms": [float(t) for t in times_ms],
+        "request": _json(request), "content": _json(kept), "times_ms": [float(t) for t in times_ms],
     }  # fmt: skip
 
 

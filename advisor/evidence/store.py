@@ -175,8 +175,8 @@ class Store:
         return self.query("roofs", device_id=device_id)
 
     def runs(self, *, with_deleted: bool = False) -> pd.DataFrame:
-        """Every run with its setup, figures and verdict, newest first; the columns of the query `own_runs`."""
-        return self.query("own_runs", with_deleted=with_deleted)
+        """Every run with its setup, figures and verdict, newest first; as `frame` gives the query `own_runs`."""
+        return self.frame("own_runs", with_deleted=with_deleted)
 
     def run_content(self, run_id: str) -> dict[str, Any]:
         """The values that `save_run` was given, raw times in their place; UnknownName if there is no such run."""

@@ -104,7 +104,7 @@ SELECT r.run_id, r.started_at, r.status, r.reason, r.architecture, r.device_id, 
        r.target, r.runtime, r.precision, r.layout, r.batch_size, r.img_size, r.threads, r.p50_ms, r.p90_ms,
        r.ci95_low_ms, r.ci95_high_ms, r.batch_size * 1000 / r.p50_ms AS throughput_per_s, r.verdict,
        trim(r.verdict_reasons || ' ' || r.drift_in_words) AS verdict_reasons, r.drift, r.seconds, r.job_id,
-       r.sweep_id, r.request_key, r.deleted, r.content->>'request' AS request
+       r.sweep_id, r.request_key, r.deleted, r.request
 FROM own_run r LEFT JOIN all_devices d USING (device_id)
 WHERE $with_deleted OR NOT r.deleted
 ORDER BY r.started_at DESC, r.run_id DESC;
