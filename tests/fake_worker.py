@@ -217,7 +217,7 @@ def main(manner: str) -> None:
     if manner == "cannot-start":
         os.write(2, b"ModuleNotFoundError: No module named 'torch'\n")
         sys.exit(1)
-    with open(FOLDER / "hosts", "a") as file:
+    with (FOLDER / "hosts").open("a") as file:
         file.write(f"{os.getpid()}\n")
     say("ready", {"pid": os.getpid(), "versions": {"torch": "fake"}})
     while line := os.read(0, 65536):  # a request is one line, written at once

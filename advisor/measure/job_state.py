@@ -51,12 +51,13 @@ class UnderWay:
     """The run that has begun and is not finished.
 
     Attributes:
+        device_id: "" until it is known, or where the target is not there.
         child: The measuring process and when it was started, see `killing.started_s`; None before there is one.
     """
 
     run_id: str
     started_at: str
-    device_id: str
+    device_id: str = ""
     child: tuple[int, float] | None = None
 
 

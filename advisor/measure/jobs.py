@@ -78,7 +78,7 @@ class _Job:
 
     def stopped(self) -> Literal["cancelled", "interrupted"] | None:
         """How it ends if it is to stop now; None where it goes on. Looked at often: it writes late progress too."""
-        self._write()
+        self._write_progress()
         if self.cancel_asked:
             return "cancelled"
         return "interrupted" if self._closing.is_set() else None
@@ -87,17 +87,34 @@ class _Job:
         """Take down how far it has come, see `Reached`."""
         if all(getattr(self.reached, name) == value for name, value in changes.items()):
             return
-        seconds = 0.0 if self._began_s is None else time.monotonic() - self._began_s
-        with self._changed:
-            self.reached = replace(self.reached, seconds=seconds, **changes)
-            self._changed.notify_all()
-        self._write(at_once=set(changes) != {"now"})
+        self._show(self._after(changes))
+        if set(changes) == {"now"}:
+            self._write_progress()
+        else:
+            self._write(self.reached)
 
-    def _write(self, *, at_once: bool = False) -> None:
-        now_s = time.monotonic()
-        if self.on_disk or not (at_once or now_s >= self._written_s + PROGRESS_S):
-            return
-        reached, self._written_s = self.reached, now_s
+    def end(self, **changes: Any) -> None:
+        """Nothing more happens: written down and let go before anyone here sees it as ended."""
+        ended = self._after(changes | {"now": None, "under_way": None})
+        self._write(ended)
+        self.lock.release()
+        self._show(ended)
+
+    def _after(self, changes: dict[str, Any]) -> Reached:
+        seconds = 0.0 if self._began_s is None else time.monotonic() - self._began_s
+        return replace(self.reached, seconds=seconds, **changes)
+
+    def _show(self, reached: Reached) -> None:
+        with self._changed:
+            self.reached = reached
+            self._changed.notify_all()
+
+    def _write_progress(self) -> None:
+        if not self.on_disk and time.monotonic() >= self._written_s + PROGRESS_S:
+            self._write(self.reached)
+
+    def _write(self, reached: Reached) -> None:
+        self._written_s = time.monotonic()
         with contextlib.suppress(OSError):  # a full disk stops no measurement
             self._files.write_reached(self.record.job_id, reached)
             self._written = reached
@@ -111,8 +128,9 @@ class Jobs:
         save: Puts one finished run into the store, and does nothing where a run of that id is there already:
             after a kill it may be told the same run again. An `AdvisorError` keeps the run until a later try.
         save_sweep: Puts the sentinel's drift of a sweep into the store, under the same terms.
-        roof_of: What the machine can do at a request's target, precision and threads, None where not known yet.
-        save_roof: Puts a roof that was measured for a request into the store.
+        roof_of: What the machine can do at a request's target, precision and threads, None where not known yet. Its
+            request has threads and a precision of which there is a roof, see `measuring.roof_question`.
+        save_roof: Puts a roof that was measured for such a request into the store.
         device_id: The store's id of a target; raises `AdvisorError` where the target is not there.
         judge: Verdict and reasons of what was measured.
         clock: Wall clock, seconds since 1970; it may go back.
@@ -308,14 +326,11 @@ class Jobs:
         return ("failed" if job.reached.n_failed == len(steps) else "done"), ""
 
     def _save(self, job: _Job) -> None:
-        left, reason = self._keeper.save(job.record.job_id)
-        job.note(unsaved=left, unsaved_reason=reason)
+        left = self._keeper.save(job.record.job_id)
+        job.note(unsaved=left.names, unsaved_reason=left.reason)
 
     def _finish(self, job: _Job, status: job_state.Status, reason: str) -> None:
-        job.note(
-            status=status, finished_at=utc(self._clock()), now=None, under_way=None,
-            last_reason=reason or job.reached.last_reason,
-        )  # fmt: skip
+        job.end(status=status, finished_at=utc(self._clock()), last_reason=reason or job.reached.last_reason)
         with self._changed:
             if job.on_disk:  # else this process alone knows how it ended
                 del self._own[job.record.job_id]

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from advisor.errors import AdvisorError, StoreError
 from advisor.measure import job_state
@@ -20,6 +20,14 @@ from advisor.measure.sweep import Drift
 
 DRIFT = "sweep"  # the name under which a drift is kept; a run is kept under its id
 _log = logging.getLogger(__name__)
+
+
+class NotSaved(NamedTuple):
+    """What a job has finished that is not in the store yet: names, why, and whether the store takes nothing now."""
+
+    names: tuple[str, ...] = ()
+    reason: str = ""
+    store_refuses: bool = False
 
 
 class Keeper:
@@ -43,20 +51,21 @@ class Keeper:
             with self._lock:
                 self._in_memory[job_id, name] = result
 
-    def save(self, job_id: str) -> tuple[tuple[str, ...], str]:
-        """Save all that a job has finished; the names of what is still not saved, and why."""
-        reason = self.save_from_memory()
+    def save(self, job_id: str) -> NotSaved:
+        """Save all that a job has finished; what is left of it."""
+        reason, store_refuses = self.save_from_memory(), False
         for name in self._files.kept(job_id):
             failure = self._put(name, self._files.read_kept(job_id, name))
             if failure is None:
                 self._files.forget_kept(job_id, name)
                 continue
             reason = str(failure)
-            if isinstance(failure, StoreError):
+            store_refuses = isinstance(failure, StoreError)
+            if store_refuses:
                 break  # the others would wait for the same store
         in_memory = (name for own, name in self._in_memory if own == job_id)
         left = tuple(sorted({*self._files.kept(job_id), *in_memory}))
-        return left, reason if left else ""
+        return NotSaved(left, reason if left else "", store_refuses)
 
     def save_from_memory(self) -> str:
         """Save what the disk did not take; why that failed, or ""."""
@@ -72,23 +81,36 @@ class Keeper:
 
     def recover(self) -> None:
         """End and record what dead processes left behind, and save every result that is not saved yet."""
+        store_refuses = False
         for job_id in self._files.ids():
             state = self._files.state(job_id)
-            if state is not None and state.ended and (state.status == "interrupted" or self._files.kept(job_id)):
-                self._recover(job_id)
+            if state is None or not state.ended:
+                continue
+            if state.status == "interrupted":
+                self._end_run_of(job_id)
+            if not store_refuses and self._files.kept(job_id):
+                store_refuses = self._save_again(job_id)
         self.save_from_memory()
 
-    def _recover(self, job_id: str) -> None:
-        with self._files.taken_over(job_id) as dead:
+    def _save_again(self, job_id: str) -> bool:
+        """Save what an ended job has kept, and note what is left; whether the store takes nothing now."""
+        with self._files.taken_over(job_id) as ours:
+            left = self.save(job_id) if ours else NotSaved()
+            reached = self._files.reached(job_id)
+            found = replace(reached, unsaved=left.names, unsaved_reason=left.reason)
+            if ours and found != reached:
+                with contextlib.suppress(OSError):
+                    self._files.write_reached(job_id, found)
+        return left.store_refuses
+
+    def _end_run_of(self, job_id: str) -> None:
+        """End what was measured when the owner of a job died, and make a run of it; once."""
+        with self._files.taken_over(job_id) as ours:
             record, reached = self._files.record(job_id), self._files.reached(job_id)
-            if not dead or record is None:
+            if not ours or record is None or reached.under_way is None:
                 return
-            found = reached
-            if reached.under_way is not None and reached.under_way.run_id not in reached.run_ids:
+            if reached.under_way.run_id not in reached.run_ids:
                 found = self._end_under_way(record, reached)
-            left, reason = self.save(job_id) if self._files.kept(job_id) else ((), "")
-            found = replace(found, unsaved=left, unsaved_reason=reason)
-            if found != reached:
                 with contextlib.suppress(OSError):
                     self._files.write_reached(job_id, found)
 

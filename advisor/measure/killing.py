@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
+import time
 
 import psutil
 
 LEFTOVER_S = 3.0  # how long a child of a dead owner is waited for
+_LOOK_S = 0.02
 _SAME_START_S = 0.5  # two readings of one process's start differ by less
 
 
@@ -52,5 +55,6 @@ def end_leftover(pid: int, start_s: float) -> None:
     if now_s is None or abs(now_s - start_s) > _SAME_START_S:
         return
     kill_tree(pid)
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).wait(LEFTOVER_S)
+    deadline_s, pause = time.monotonic() + LEFTOVER_S, threading.Event()
+    while started_s(pid) is not None and time.monotonic() < deadline_s:  # it is no child of ours to be waited for
+        pause.wait(_LOOK_S)

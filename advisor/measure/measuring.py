@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from advisor.errors import AdvisorError
@@ -62,13 +63,11 @@ class Measurer:
     def measure(self, job: Job, request: Request) -> Run:
         """Measure a request for a job, whatever comes of it."""
         began_s = time.monotonic()
-        under_way = UnderWay(run_id=self._run_ids.next(), started_at=utc(self._clock()), device_id="")
+        under_way = UnderWay(run_id=self._run_ids.next(), started_at=utc(self._clock()))
         verdict: Steadiness | None = None
         reasons: tuple[str, ...] = ()
         try:
-            under_way = UnderWay(
-                run_id=under_way.run_id, started_at=under_way.started_at, device_id=self._device_id(request.target)
-            )
+            under_way = replace(under_way, device_id=self._device_id(request.target))
             job.begin(under_way)
             job.progress(STARTING)
             roof = self._roof(job, request, under_way)
@@ -97,12 +96,7 @@ class Measurer:
             if what == "progress":
                 job.progress(told)
             elif (start_s := started_s(told)) is not None:
-                job.begin(
-                    UnderWay(
-                        run_id=under_way.run_id, started_at=under_way.started_at, device_id=under_way.device_id,
-                        child=(told, start_s),
-                    )
-                )  # fmt: skip
+                job.begin(replace(under_way, child=(told, start_s)))
 
         return self._host.ask(
             kind, value, on_line=on_line, should_stop=lambda: job.stopped() is not None, time_limit_s=time_limit_s
@@ -114,6 +108,7 @@ class Measurer:
             return None
         value = roof_question(request)
         key = tuple(value.values())
+        request = replace(request, precision=value["precision"], threads=value["threads"])
         if key not in self._roofs:
             roof = self._roof_of(request)
             if roof is None:

@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import random
 import statistics
 import tomllib
@@ -204,7 +205,10 @@ def plan_of(content: Any) -> Plan:
     ]
     sentinel = None
     if "sentinel" in content:
-        sentinel = _requests(content["sentinel"], {"time_limit_s": SENTINEL_LIMIT_S}, "the sentinel")[0]
+        several = _requests(content["sentinel"], {"time_limit_s": SENTINEL_LIMIT_S}, "the sentinel")
+        if len(several) != 1:
+            raise BadQuestion(f"The sentinel of the plan must be one request, not {len(several)}: give it no lists.")
+        sentinel = several[0]
     return plan(requests, seed=seed, sentinel=sentinel)
 
 
@@ -222,6 +226,8 @@ def _requests(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Reque
     if "architecture" not in values:
         raise BadQuestion(f"{where.capitalize()} of the plan has no 'architecture'.")
     many = [name for name in _MANY if isinstance(values.get(name), list)]
+    if not 1 <= (count := math.prod(len(values[name]) for name in many)) <= MAX_REQUESTS:
+        raise BadQuestion(f"{where.capitalize()} of the plan asks for {count} requests, not 1 to {MAX_REQUESTS}.")
     try:
         return [
             msgspec.convert(values | dict(zip(many, chosen, strict=True)), Request)
