@@ -54,7 +54,7 @@ def page(title: str) -> Iterator[Store]:
 
 def routes() -> dict[str, st.Page]:
     """The pages of the app by title, the first one at the root."""
-    titles = ("Recommend", "Explore", "Compare", "Evidence")
+    titles = ("Recommend", "Measure", "Explore", "Compare", "Evidence")
     # no page icons: Streamlit would fetch the tab's icon from the network for them
     return {t: st.Page(f"pages/{t.lower()}.py", title=t, default=t == titles[0]) for t in titles}
 
