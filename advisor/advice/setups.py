@@ -131,8 +131,8 @@ def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str
         )
     at = f"batch-{batch} " if batch is not None else ""
     other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
-    word = known_word(runs)
-    asked = f"No {at}{METRICS[axis].label.lower()} is {word} for {device_name}".replace(" of one batch", "")
+    known = known_word(runs)
+    asked = f"No {at}{METRICS[axis].label.lower()} is {known} for {device_name}".replace(" of one batch", "")
     offers = []
     for metric in (axis, other):
         given = runs[runs[metric].notna() & runs["batch_size"].notna()]
@@ -143,7 +143,7 @@ def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str
     unstated = int(runs["batch_size"].isna().sum())
     if not offers and unstated:
         offers.append(f"{unstated:,} results whose batch size is not stated")
-    offer = f"; {word} there: {' and '.join(offers)}" if offers else ""
+    offer = f"; {known} there: {' and '.join(offers)}" if offers else ""
     return f"{asked}{offer}. One is never computed from the other."
 
 
