@@ -229,13 +229,15 @@ def test_a_busy_process_is_not_idle(start: Start, folder: Path) -> None:
 
 
 def test_closing_ends_a_child_under_way(start: Start) -> None:
-    host, pids = start(), []
-    asking = threading.Thread(target=lambda: ask(host, "forever", on_line=_pids(pids)))
+    host, pids, outcomes = start(), list[int](), list[Outcome]()
+    asking = threading.Thread(target=lambda: outcomes.append(ask(host, "forever", on_line=_pids(pids))))
     asking.start()
     until(lambda: pids, "the child")
     host.close()
     asking.join()
+    assert outcomes == [Outcome("stopped")]
     assert not runs(pids[0])
+    assert host.pid is None
 
 
 def test_a_leftover_is_ended_only_if_it_is_the_same_process(start: Start) -> None:

@@ -103,7 +103,8 @@ class Host:
     ) -> None:  # fmt: skip
         self._command, self._idle_s, self._clock = tuple(command or COMMAND), idle_s, clock
         self._start_limit_s, self._max_line_bytes = start_limit_s, max_line_bytes
-        self._asking, self._starting = threading.Lock(), threading.Lock()
+        self._asking = threading.Lock()  # whoever reads, replaces or closes the process's pipes holds it
+        self._closings = 0
         self._process: _Process | None = None
         self._last_used_s = clock()
 
@@ -119,7 +120,11 @@ class Host:
         Raises:
             BadQuestion: This system cannot measure, or the process cannot be started.
         """
-        self._started()
+        if self._asking.acquire(blocking=False):  # else it is there, and at work
+            try:
+                self._started()
+            finally:
+                self._asking.release()
 
     def ask(
         self, kind: str, value: dict[str, Any], *, on_line: OnLine = lambda _kind, _value: None,
@@ -139,12 +144,17 @@ class Host:
         """
         words = ""
         with self._asking:
+            closings = self._closings
+
+            def stop() -> bool:
+                return self._closings != closings or should_stop()
+
             for _ in range(2):  # a process that ended while idle, or serves one request only, is started anew
-                if should_stop():
+                if stop():
                     return Outcome("stopped")
                 process = self._started()
-                outcome = self._await_ready(process, should_stop) or self._converse(
-                    process, encode(kind, value), on_line, should_stop, time_limit_s
+                outcome = self._await_ready(process, stop) or self._converse(
+                    process, encode(kind, value), on_line, stop, time_limit_s
                 )
                 self._last_used_s = self._clock()
                 if outcome is not None:
@@ -157,36 +167,41 @@ class Host:
         if self._clock() - self._last_used_s < self._idle_s or not self._asking.acquire(blocking=False):
             return False
         try:
-            there = self._process is not None
-            self.close()
-            return there
+            return self._end()
         finally:
             self._asking.release()
 
     def close(self) -> None:
-        """End the warm process and all it started, at once."""
-        with self._starting:
-            if self._process is not None:
-                self._process.end()
-            self._process = None
+        """End the warm process and all it started, at once; a request under way is stopped."""
+        self._closings += 1
+        if self._asking.acquire(timeout=POLL_S + 2 * KILL_GRACE_S):
+            try:
+                self._end()
+            finally:
+                self._asking.release()
+        elif (pid := self.pid) is not None:  # its pipes are being read, so they stay open
+            kill_tree(pid)
+
+    def _end(self) -> bool:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+        return process is not None
 
     def _started(self) -> _Process:
         if os.name == "nt":
             raise BadQuestion("Measuring works on Linux and macOS, not on Windows: run the advisor under WSL 2.")
-        with self._starting:
-            self._last_used_s = self._clock()
-            if self._process is not None and self._process.alive:
-                return self._process
-            if self._process is not None:
-                self._process.end()
-            try:
-                self._process = _Process(self._command, self._max_line_bytes)
-            except OSError as exc:
-                self._process = None
-                why = exc.strerror or exc
-                message = f"The measuring process could not be started: {why}. End other programs and try again."
-                raise BadQuestion(message) from exc
+        self._last_used_s = self._clock()
+        if self._process is not None and self._process.alive:
             return self._process
+        self._end()
+        try:
+            self._process = _Process(self._command, self._max_line_bytes)
+        except OSError as exc:
+            why = exc.strerror or exc
+            message = f"The measuring process could not be started: {why}. End other programs and try again."
+            raise BadQuestion(message) from exc
+        return self._process
 
     def _await_ready(self, process: _Process, should_stop: Callable[[], bool]) -> Outcome | None:
         """Wait until the imports are done; an outcome where that is not to be."""
