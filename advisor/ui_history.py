@@ -102,8 +102,7 @@ def compared(store: Store, run_ids: Sequence[str]) -> None:
     if differences.empty:
         st.caption("The setups are the same in everything that is recorded.")
         return
-    with st.container(key="mea_differences"):
-        st.table(differences, border="horizontal", hide_index=True)
+    ui_runs.text_table(differences, key="differences")
 
 
 def _delete(store: Store, run_ids: Sequence[str]) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from advisor import ui, ui_answer, ui_job, views_jobs, views_machine, workflows, workflows_measure
+from advisor import ui, ui_answer, ui_job, ui_runs, views_jobs, views_machine, workflows, workflows_measure
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import FIRST_QUESTION, from_link
 from advisor.measure import machine, models
 from advisor.measure.request import DEFAULT_TIME_LIMIT_S, LAYOUTS, PRECISIONS, Request, precisions_of, runtimes_on
 from advisor.records import Question
-from advisor.views import markdown_table
 from advisor.workflows_measure import EVERY_RUNTIME, Wanted
 
 FIRST_MODEL = "mobilenetv3_large_100"
@@ -40,7 +39,7 @@ def ask(store: Store) -> None:
     with first:
         _models()
     second.selectbox(
-        "Family", [None, *_families()], key="mea_family", format_func=lambda f: f or "all families",
+        "Family", _families(), index=None, key="mea_family", placeholder="All families",
         persist_state="session", filter_mode="contains", help="Narrows the list of models.",
     )  # fmt: skip
     third.selectbox(
@@ -262,12 +261,12 @@ def this_machine(store: Store) -> None:
     report = workflows_measure.machine_report(store, target)
     st.markdown(f"**{views_machine.headline(report)}**")
     left, right = st.columns([2, 3], gap="large")
-    with left, st.container(key="mea_facts"):
-        st.markdown(markdown_table(views_machine.fact_table(report)))
-    with right, st.container(key="mea_runtimes"):
-        st.markdown(markdown_table(views_machine.runtime_table(report)))
+    with left:
+        ui_runs.text_table(views_machine.fact_table(report), key="facts")
+    with right:
+        ui_runs.text_table(views_machine.runtime_table(report), key="runtimes")
         if report["roofs"]:
-            st.markdown(markdown_table(views_machine.roof_table(report["roofs"])))
+            ui_runs.text_table(views_machine.roof_table(report["roofs"]), key="roofs")
             st.caption(
                 "Achieved by a large matrix product and a large copy: the roof that every result is held against."
             )

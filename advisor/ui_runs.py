@@ -72,6 +72,12 @@ def _name(runs: pd.DataFrame, run_id: str) -> str:
     return f"{row['architecture']}{size} · batch {row['batch_size']:.0f}"
 
 
+def text_table(frame: pd.DataFrame, *, key: str) -> None:
+    """A small table of text: dense, and scrolled where it is wider than the page."""
+    with st.container(key=f"text_{key}"):
+        st.markdown(markdown_table(frame))
+
+
 def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
     """One network at one size: every setup of it side by side, and one of them in full."""
     ids = views_history.beside(runs, run_id)
@@ -85,8 +91,7 @@ def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
     st.markdown(
         f"{ui.evidence_badge('measured')} {views_beside.side_by_side_sentence(compared, one.request.architecture)}"
     )
-    with st.container(key="mea_side"):
-        st.markdown(markdown_table(views_beside.side_by_side_text(compared)))
+    text_table(views_beside.side_by_side_text(compared), key="side")
     for row in compared[compared["reason"] != ""].to_dict("records"):
         st.caption(f"✗ {row['setup']}: {row['reason']}")
     timed = list(compared[compared["latency_ms"].notna()]["run_id"])
@@ -177,15 +182,13 @@ def _raw_times(store: Store, run: Run) -> None:
 def _why(store: Store, run: Run) -> None:
     for sentence in views_measure.why(run):
         st.markdown(sentence)
-    with st.container(key="mea_operators"):
-        st.markdown(markdown_table(views_measure.operator_table(run)))
+    text_table(views_measure.operator_table(run), key="operators")
 
 
 def _batches(store: Store, run: Run) -> None:
     assert run.measured is not None
     assert run.measured.throughput is not None
-    with st.container(key="mea_batches"):
-        st.markdown(markdown_table(views_measure.batch_table(run)))
+    text_table(views_measure.batch_table(run), key="batches")
     st.caption(f"★ the best. The sweep ended: {run.measured.throughput.stopped}.")
 
 
@@ -200,8 +203,7 @@ def _stages(store: Store, run: Run) -> None:
     assert run.measured is not None
     if run.measured.end_to_end is not None:
         st.markdown(views_measure.end_to_end_sentence(run))
-        with st.container(key="mea_stages"):
-            st.markdown(markdown_table(views_measure.stage_table(run)))
+        text_table(views_measure.stage_table(run), key="stages")
     if run.measured.features is not None:
         st.markdown(views_measure.feature_sentence(run))
 

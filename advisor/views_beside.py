@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from advisor import views_compare
 from advisor.evidence.store import Store
 from advisor.measure.comparison import Comparison
 from advisor.measure.run import Run
@@ -108,6 +107,8 @@ def published_elsewhere(store: Store, run: Run) -> tuple[str, pd.DataFrame]:
     Latency at the run's batch size where it is published, else throughput at any; the `MAX_DEVICES` devices whose
     best result is nearest to ours, and this one. The columns are those that `charts_compare.device_figure` reads.
     """
+    from advisor import views_compare  # with it comes scipy.stats, which takes a second
+
     found = run.measured
     if found is None:
         return "latency_ms", pd.DataFrame()
