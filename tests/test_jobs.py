@@ -6,7 +6,7 @@ import errno
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -442,26 +442,42 @@ def test_a_fault_in_saving_neither_stops_the_job_nor_loses_its_results(
     assert len(state.unsaved) == 2
 
 
-def test_with_a_full_disk_results_reach_the_store_all_the_same(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_full_disk_a_job_is_refused_in_words(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     _fill_disk(monkeypatch)
-    jobs = place.jobs()
-    state = jobs.wait(submit(jobs, "ok"))
-    assert (state.status, state.unsaved) == ("done", ())
-    assert [run.request.architecture for run in place.saved] == ["ok"]
+    with pytest.raises(StoreUnusable, match="cannot be written to: No space left on device"):
+        submit(place.jobs(), "ok")
 
 
 def test_with_disk_and_store_refusing_a_result_is_held_until_one_takes_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = place.jobs()
+    job_id = submit(jobs, "gate_1")
+    until(lambda: place.begun("gate_1"), "the measurement")
     with monkeypatch.context() as full:
         _fill_disk(full)
         place.refuse = StoreUnusable("The disk is full.")
-        state = jobs.wait(submit(jobs, "ok"))
+        place.open("gate_1")
+        state = jobs.wait(job_id)
         assert (len(state.unsaved), state.unsaved_reason) == (1, "The disk is full.")
     place.refuse = None
     jobs.wait(submit(jobs, "ok_too"))
-    assert sorted(run.request.architecture for run in place.saved) == ["ok", "ok_too"]
+    assert sorted(run.request.architecture for run in place.saved) == ["gate_1", "ok_too"]
+
+
+def test_a_disk_that_fills_up_while_measuring_stops_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = place.jobs()
+    job_id = submit(jobs, "gate_1", "ok_2")
+    until(lambda: place.begun("gate_1"), "the measurement")
+    _fill_disk(monkeypatch)
+    place.open("gate_1")
+    state = jobs.wait(job_id)
+    assert (state.status, state.n_done, state.unsaved) == ("done", 2, ())
+    assert [run.status for run in place.saved] == ["ok", "ok"]
+    monkeypatch.undo()
+    jobs.recover()
+    assert place.jobs().state(job_id).status == "done", "written down as soon as there is room"
+    assert [run.status for run in place.saved] == ["ok", "ok"]
 
 
 def test_a_damaged_kept_result_stays_and_holds_up_no_other(place: Place, caplog: pytest.LogCaptureFixture) -> None:
@@ -573,5 +589,4 @@ def _fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_values: Any, **_options: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    failing: Callable[..., None] = refuse
-    monkeypatch.setattr(JobFiles, "keep", failing)
+    monkeypatch.setattr(job_files, "_replace", refuse)

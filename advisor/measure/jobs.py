@@ -15,109 +15,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from advisor.errors import AdvisorError, BadQuestion
 from advisor.measure import job_state
 from advisor.measure.host import IDLE_S, Host
 from advisor.measure.job_files import JobFiles, unwritable
-from advisor.measure.job_state import JobState, Reached, Record, UnderWay, utc
+from advisor.measure.job_state import JobState, utc
 from advisor.measure.keeping import DRIFT, Keeper
-from advisor.measure.lines import Progress
-from advisor.measure.measuring import STARTING, Judge, Measurer, device_id_of, judged
+from advisor.measure.measuring import Judge, Measurer, device_id_of, judged
+from advisor.measure.own_job import PROGRESS_S, OwnJob
 from advisor.measure.request import Request
 from advisor.measure.run import Roof, Run
 from advisor.measure.sweep import Drift
 
-PROGRESS_S = 0.2  # between two writings of progress that other processes read
 POLL_S = 0.15  # how often a waiting job looks whether it is its turn
 IDLE_CHECK_S = 30.0
 CLOSE_S = 10.0  # a thread that is saving may take so long
 _log = logging.getLogger(__name__)
-
-
-class _Job:
-    """A job that a thread of this process runs."""
-
-    def __init__(
-        self, record: Record, lock: FileLock, files: JobFiles, changed: threading.Condition, closing: threading.Event
-    ) -> None:
-        self.record, self.lock = record, lock
-        self.reached = Reached()
-        self.cancelled = threading.Event()
-        self.thread: threading.Thread | None = None
-        self._files, self._changed, self._closing = files, changed, closing
-        self._began_s: float | None = None
-        self._written: Reached | None = None
-        self._written_s = float("-inf")
-
-    @property
-    def cancel_asked(self) -> bool:
-        """Whether anyone, here or in another process, wants it to end."""
-        return self.cancelled.is_set() or self._files.cancel_asked(self.record.job_id)
-
-    @property
-    def on_disk(self) -> bool:
-        """Whether other processes see what this one sees."""
-        return self._written is self.reached
-
-    def start(self, started_at: str) -> None:
-        """It is this job's turn."""
-        self._began_s = time.monotonic()
-        self.note(status="running", started_at=started_at, now=STARTING)
-
-    def begin(self, under_way: UnderWay) -> None:
-        """A run has begun, or its child has."""
-        self.note(under_way=under_way)
-
-    def progress(self, now: Progress) -> None:
-        """Something happens; other processes read it at most every `PROGRESS_S`."""
-        self.note(now=now)
-
-    def stopped(self) -> Literal["cancelled", "interrupted"] | None:
-        """How it ends if it is to stop now; None where it goes on. Looked at often: it writes late progress too."""
-        self._write_progress()
-        if self.cancel_asked:
-            return "cancelled"
-        return "interrupted" if self._closing.is_set() else None
-
-    def note(self, **changes: Any) -> None:
-        """Take down how far it has come, see `Reached`."""
-        if all(getattr(self.reached, name) == value for name, value in changes.items()):
-            return
-        self._show(self._after(changes))
-        if set(changes) == {"now"}:
-            self._write_progress()
-        else:
-            self._write(self.reached)
-
-    def end(self, **changes: Any) -> None:
-        """Nothing more happens: written down and let go before anyone here sees it as ended."""
-        ended = self._after(changes | {"now": None, "under_way": None})
-        self._write(ended)
-        self.lock.release()
-        self._show(ended)
-
-    def _after(self, changes: dict[str, Any]) -> Reached:
-        seconds = 0.0 if self._began_s is None else time.monotonic() - self._began_s
-        return replace(self.reached, seconds=seconds, **changes)
-
-    def _show(self, reached: Reached) -> None:
-        with self._changed:
-            self.reached = reached
-            self._changed.notify_all()
-
-    def _write_progress(self) -> None:
-        if not self.on_disk and time.monotonic() >= self._written_s + PROGRESS_S:
-            self._write(self.reached)
-
-    def _write(self, reached: Reached) -> None:
-        self._written_s = time.monotonic()
-        with contextlib.suppress(OSError):  # a full disk stops no measurement
-            self._files.write_reached(self.record.job_id, reached)
-            self._written = reached
 
 
 class Jobs:
@@ -151,7 +68,7 @@ class Jobs:
             self._host, clock, device_id=device_id, judge=judge, roof_of=roof_of, save_roof=save_roof
         )  # fmt: skip
         self._clock = clock
-        self._own: dict[str, _Job] = {}  # those whose end is not on the disk yet
+        self._own: dict[str, OwnJob] = {}  # those whose end is not on the disk yet
         self._mine: set[str] = set()
         self._changed, self._closing = threading.Condition(), threading.Event()
         self._caretaker: threading.Thread | None = None
@@ -173,7 +90,7 @@ class Jobs:
         record, lock = self._files.create(
             requests, title=title, sweep_id=sweep_id, sentinel=sentinel, created_at=utc(self._clock())
         )
-        job = _Job(record, lock, self._files, self._changed, self._closing)
+        job = OwnJob(record, lock, self._files, self._changed, self._closing)
         job.thread = threading.Thread(target=self._work, args=(job,), name=f"job {record.job_id}", daemon=True)
         with self._changed:
             self._own[record.job_id] = job
@@ -241,6 +158,10 @@ class Jobs:
 
     def recover(self) -> None:
         """End and record what dead processes left behind, and save every result that is not saved yet."""
+        for job in list(self._own.values()):
+            if job.reached.status in job_state.ENDED:  # the disk was full when it ended
+                job.write_again()
+                self._let_go(job)
         self._keeper.recover()
 
     def close(self) -> None:
@@ -255,7 +176,7 @@ class Jobs:
 
     # the thread of a job
 
-    def _work(self, job: _Job) -> None:
+    def _work(self, job: OwnJob) -> None:
         self._care()
         try:
             try:
@@ -272,7 +193,7 @@ class Jobs:
             job.lock.release()
 
     @contextlib.contextmanager
-    def _turn(self, job: _Job) -> Iterator[bool]:
+    def _turn(self, job: OwnJob) -> Iterator[bool]:
         """Wait until no older job is left and nobody measures; False where the job is stopped before."""
         lock = self._files.device_lock()
         while job.stopped() is None:
@@ -297,7 +218,7 @@ class Jobs:
                 states.append(self.state(other))
         return job_state.ahead_of(job_id, states)
 
-    def _run_steps(self, job: _Job) -> tuple[job_state.Status, str]:
+    def _run_steps(self, job: OwnJob) -> tuple[job_state.Status, str]:
         """Measure everything in order; how the job ended, and why where that is not the last step's reason."""
         record, steps = job.record, job.record.steps
         job.start(utc(self._clock()))
@@ -325,15 +246,18 @@ class Jobs:
             return _early_end(job)
         return ("failed" if job.reached.n_failed == len(steps) else "done"), ""
 
-    def _save(self, job: _Job) -> None:
+    def _save(self, job: OwnJob) -> None:
         left = self._keeper.save(job.record.job_id)
         job.note(unsaved=left.names, unsaved_reason=left.reason)
 
-    def _finish(self, job: _Job, status: job_state.Status, reason: str) -> None:
+    def _finish(self, job: OwnJob, status: job_state.Status, reason: str) -> None:
         job.end(status=status, finished_at=utc(self._clock()), last_reason=reason or job.reached.last_reason)
+        self._let_go(job)
+
+    def _let_go(self, job: OwnJob) -> None:
         with self._changed:
             if job.on_disk:  # else this process alone knows how it ended
-                del self._own[job.record.job_id]
+                self._own.pop(job.record.job_id, None)
             self._changed.notify_all()
 
     # the measuring process
@@ -359,7 +283,7 @@ class Jobs:
             self._host.close_if_idle()
 
 
-def _early_end(job: _Job) -> tuple[job_state.Status, str]:
+def _early_end(job: OwnJob) -> tuple[job_state.Status, str]:
     """How a job that was stopped has ended, and why."""
     if job.cancel_asked:
         return "cancelled", job.reached.last_reason or "Cancelled before it began."

@@ -120,7 +120,8 @@ class Keeper:
         assert at_work is not None
         if at_work.child is not None:
             end_leftover(*at_work.child)
-        finished = self._files.read_kept(job_id, at_work.run_id)
+        in_memory = self._in_memory.get((job_id, at_work.run_id))
+        finished = self._files.read_kept(job_id, at_work.run_id) if in_memory is None else plain(in_memory)
         if finished is None:
             self.keep(job_id, at_work.run_id, Run(
                 run_id=at_work.run_id, job_id=job_id, sweep_id=record.sweep_id, status="interrupted",
