@@ -74,7 +74,7 @@ def _table(found: pd.DataFrame) -> list[str]:
     key = f"mea_history_{zlib.crc32(','.join(found['run_id']).encode()):x}"
     event = st.dataframe(
         views_history.table(found), key=key, hide_index=True, height=_HEIGHT_PX, column_config=_HEADS,
-        on_select="rerun", selection_mode="multi-row", alt="Every run of this machine, newest first.",
+        on_select="rerun", selection_mode="multi-row", placeholder="–", alt="Every run of this machine, newest first.",
     )  # fmt: skip
     return [str(found["run_id"].iloc[i]) for i in event["selection"]["rows"] if i < len(found)]
 
