@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -282,6 +284,28 @@ def test_own_rows_go_out_and_come_into_another_store(small: Store, ending: str) 
     answer = ask(other, HERE, families=("all",))
     assert answer.pick is not None
     assert (answer.pick.evidence, answer.pick.latency_ms, answer.pick.verdict) == ("measured", 9.0, "noisy")
+
+
+def test_newest_of_several_imported_runs_of_one_setup_speaks(small: Store) -> None:
+    """They all have the time of their import; the id of a run begins with the time it was started."""
+    path = small.home.parent / "mine.csv"
+    run_data.save(small, run_data.run("20260702-a", 12.0), run_data.run("20260701-b", 10.0, layout="nhwc"))
+    workflows.export_results(small, path, device_id="this-machine")
+    path.write_text(path.read_text(encoding="utf-8").replace("nhwc", "nchw"), encoding="utf-8")
+    other = Store(small.home.parent / "other", small.data)
+    workflows.import_results(other, path)
+    assert len(other.query("speed_rows", device_ids=[HERE])) == 2
+    assert latencies(other) == [12.0]
+
+
+def test_networks_without_published_weights_are_imported_too(small: Store) -> None:
+    path = small.home.parent / "mine.csv"
+    run_data.save(small, run_data.run("r1", architecture="resnet10t"))
+    workflows.export_results(small, path, device_id="this-machine")
+    other = Store(small.home.parent / "other", small.data)
+    assert [r.reason for r in workflows.import_results(other, path).rejects][0].startswith("architecture 'resnet10t'")
+    shutil.copy(workflows.DATA / "architectures.csv", small.data)
+    assert workflows.import_results(other, path).n_new == 1
 
 
 def test_own_rows_come_back_neither_twice_nor_undeleted(small: Store) -> None:

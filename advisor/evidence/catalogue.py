@@ -5,26 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from advisor.errors import CatalogueFailed, DataError
-from advisor.evidence import families, licences, tags
+from advisor.evidence import child, families, licences, tags
 
 TIME_LIMIT_S = 1800.0  # the whole of timm 1.0.31 takes 6 minutes on one core
 REBUILD_HINT = "Run 'python -m advisor build-catalogue' to build it anew."
 _WORKER = (sys.executable, "-m", "advisor.evidence.workers.catalogue_worker")
-_ROOT = Path(__file__).resolve().parents[2]
-_LAST_WORDS = 300  # characters of the worker's last line on stderr that a message repeats
 
 BuildProgress = Callable[[int, int, str], None]
 
@@ -247,8 +240,11 @@ def build(
     failed: list[tuple[str, str]] = []
     versions: dict[str, str] = {}
     total = 0
-    # closed at once: a traceback would keep the generator, and with it the worker, alive
-    with contextlib.closing(_answers([*command, *filter(None, [pattern])], time_limit_s)) as answers:
+    worker = child.answers(
+        [*command, *filter(None, [pattern])], what="The catalogue's worker", time_limit_s=time_limit_s,
+        failure=_failure,
+    )  # fmt: skip
+    with contextlib.closing(worker) as answers:
         for record in answers:
             if "total" in record:
                 total = record["total"]
@@ -331,57 +327,3 @@ def _listed(record: dict[str, Any]) -> Architecture:
 
 def _unusable(exc: Exception) -> CatalogueFailed:
     return _failure(f"The catalogue's worker sent a record that cannot be used ({exc!r})")
-
-
-def _answers(command: Sequence[str], time_limit_s: float) -> Generator[dict[str, Any], None, None]:
-    """Run the worker and yield its lines; it is killed, with all it started, on every way out."""
-    late = threading.Event()
-
-    def stop_late() -> None:
-        late.set()
-        _kill(worker)
-
-    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
-        try:
-            worker = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, cwd=_ROOT,
-                encoding="utf-8", errors="replace", start_new_session=True,
-            )  # fmt: skip
-        except OSError as exc:
-            raise _failure(f"The catalogue's worker could not be started: {exc.strerror or exc}") from exc
-        stack.enter_context(worker)
-        stack.callback(_kill, worker)
-        timer = threading.Timer(time_limit_s, stop_late)
-        timer.daemon = True
-        timer.start()
-        stack.callback(timer.cancel)
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            yield _record(line)
-        code = worker.wait()
-        if late.is_set():
-            raise _failure(f"The catalogue's worker was stopped after {time_limit_s:g} s")
-        if code != 0:
-            raise _failure(f"The catalogue's worker ended with code {code} ({_last_line(log)})")
-
-
-def _record(line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise _failure(f"The catalogue's worker printed what is no record: '{line.strip()[:80]}'")
-    return record
-
-
-def _kill(worker: subprocess.Popen[str]) -> None:
-    """Kill the worker's process group: it may outlive the worker itself and hold its stdout open."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-
-
-def _last_line(log: IO[bytes]) -> str:
-    log.seek(0)
-    lines = log.read().decode("utf-8", errors="replace").strip().splitlines()
-    return lines[-1][-_LAST_WORDS:] if lines else "it gave no reason"

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from advisor.errors import BadQuestion, ImportFailed, StoreUnusable, UnknownName, close_names
 from advisor.evidence import schema
+from advisor.evidence.catalogue import load_architectures
 from advisor.evidence.schema import COLUMNS, REQUIRED, WHOLE_NUMBERS, Reject
 from advisor.evidence.store import Store
 from advisor.records import Evidence
@@ -197,6 +198,9 @@ def _reasons(store: Store, kind: str, frame: pd.DataFrame) -> list[str]:
         rows = rows[rows["evidence"] == "published"]
         architectures |= set(rows["architecture"])
         weights |= {f"{a}.{t}" for a, t in set(zip(rows["architecture"], rows["tag"], strict=True)) if t}
+    listed = store.data / "architectures.csv"
+    if listed.exists():  # any architecture of timm can be measured, with published weights or without
+        architectures |= {one.architecture for one in load_architectures(listed)}
     checked: dict[tuple[str, str, str], str] = {}
     found = []
     shipped = store.shipped(kind, frame)

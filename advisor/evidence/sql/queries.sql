@@ -19,13 +19,19 @@ SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGE
 FROM all_speed s
 WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
   AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\' AND s.evidence <> 'predicted'
+  AND (s.evidence <> 'published' OR NOT EXISTS (
+    SELECT 1 FROM own_speed o
+    WHERE o.evidence = 'measured' AND NOT o.suspect AND o.device_id = s.device_id AND o.task = s.task
+      AND o.architecture = s.architecture AND o.img_size = s.img_size AND o.runtime = s.runtime
+      AND o.precision = s.precision AND o.layout = s.layout AND o.batch_size IS NOT DISTINCT FROM s.batch_size
+      AND o.software = s.software AND o.threads = s.threads AND o.unit = s.unit))
 QUALIFY row_number() OVER (
     PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
                  s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
-    ORDER BY coalesce(s.verdict = 'noisy', false), s.measured_at DESC, s.latency_ms DESC, s.throughput_per_s, s.row_id
-) = 1 AND (s.evidence = 'measured' OR NOT bool_or(s.evidence = 'measured') OVER (
-    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
-                 s.threads, s.unit))
+    -- imported runs have the time of their import; their ids, which are in the order of time, tell them apart
+    ORDER BY coalesce(s.verdict = 'noisy', false), s.measured_at DESC,
+             CASE WHEN s.source_id = 'own-measurement' THEN s.source_file END DESC,
+             s.latency_ms DESC, s.throughput_per_s, s.row_id) = 1
 ORDER BY s.row_id;
 
 -- name: devices
