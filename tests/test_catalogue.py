@@ -300,7 +300,7 @@ def test_hung_worker_is_stopped_with_its_children(tmp_path: Path) -> None:
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", pid_file.read_text()], capture_output=True, text=True, check=False
     )
-    assert state.stdout.strip() in ("", "Z", "Z+")
+    assert state.stdout.strip()[:1] in ("", "Z")
 
 
 def test_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:

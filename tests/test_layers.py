@@ -20,9 +20,11 @@ ALLOWED = {
     "evidence": {"words"},
     "advice": {"words", "evidence"},
     "measure": {"words", "evidence"},
-    "workflows": {"words", "evidence", "advice", "measure"},
-    "faces": {"words", "evidence", "advice", "measure", "workflows"},
+    "predict": {"words", "evidence", "measure"},
+    "workflows": {"words", "evidence", "advice", "measure", "predict"},
+    "faces": {"words", "evidence", "advice", "measure", "predict", "workflows"},
 }
+PACKAGES = ("advisor", "advisor.evidence", "advisor.advice", "advisor.measure", "advisor.predict")
 MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 
@@ -32,7 +34,7 @@ def layer(module: str) -> str:
     parts = module.split(".")[1:]
     if not parts or parts[0] in ("errors", "records", "metrics"):
         return "words"
-    if parts[0] in ("evidence", "advice", "measure"):
+    if parts[0] in ("evidence", "advice", "measure", "predict"):
         return parts[0]
     if parts[0].startswith("workflows"):
         return "workflows"
@@ -46,7 +48,7 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             yield str(node.module)
-            if str(node.module) in ("advisor", "advisor.evidence", "advisor.advice", "advisor.measure"):
+            if str(node.module) in PACKAGES:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -79,7 +81,7 @@ def test_each_outside_thing_has_one_door(path: Path) -> None:
     if "streamlit" in names:
         assert path in SCRIPTS or module.startswith("advisor.ui")
     if names & {"subprocess", "multiprocessing"}:
-        assert module in ("advisor.evidence.catalogue", "advisor.measure.host")
+        assert module in ("advisor.evidence.child", "advisor.measure.host")
     if "httpx" in names:
         assert module == "advisor.evidence.download"
 
