@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ SETUP_FIELDS: tuple[str, ...] = (
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON has: NaN and infinities become null, tuples lists, empty text null."""
+    """A value that JSON has: NaN, NaT and infinities become null, tuples lists, empty text null, times ISO 8601 UTC."""
+    if value is pd.NaT:
+        return None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=value.tzinfo or UTC).isoformat(timespec="seconds")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -231,10 +231,11 @@ def sweep_of(store: Store, plan: Plan) -> Sweep:
 
 
 def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None]) -> list[Run]:
-    """Measure what is left of a sweep, its sentinel before and after, and wait; the new runs."""
+    """Measure what is left of a sweep, its sentinel before and after, and wait; the new runs but the sentinel's."""
     title = f"Sweep of {len(what.plan.requests)}"
     job_id = jobs(store).submit(what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
-    return _waited(store, job_id, on_change)
+    asked = {request.key for request in what.left}
+    return [one for one in _waited(store, job_id, on_change) if one.request.key in asked]
 
 
 def drift(store: Store, sweep_id: str) -> str:
