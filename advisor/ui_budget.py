@@ -147,7 +147,7 @@ def _limit(store: Store) -> None:
             on_change=_new_speed, args=(store,), width="stretch",
         )  # fmt: skip
     elif axes and task == "infer":
-        st.caption(f"Only {_WORDS[axes[0]].lower()} is published for this device.")
+        st.caption(f"Only {_WORDS[axes[0]].lower()} is known for this device.")
     judged = state["rec_judge"]
     steps = views.speed_steps(store, device_id, task, judged)
     options: list[float | None] = [*steps, None] if judged == "latency_ms" else [None, *steps]
@@ -222,7 +222,7 @@ def _setup(store: Store) -> None:
     published = published[published["task"] == state["rec_task"]]
     chosen = [str(state[f"rec_{field}"]) for field in _SETUP if state[f"rec_{field}"] is not None]
     with st.expander(
-        f"Setup: {', '.join(chosen) or 'best published per model'}", key="rec_setup", on_change="rerun"
+        f"Setup: {', '.join(chosen) or 'best per model'}", key="rec_setup", on_change="rerun"
     ) as opened:
         if not opened.open:
             return
@@ -233,7 +233,7 @@ def _setup(store: Store) -> None:
                 values.append(linked)
             st.selectbox(
                 field.replace("_", " ").capitalize(), [None, *values], key=f"rec_{field}", on_change=_touched,
-                persist_state="page", format_func=lambda v: "best published" if v is None else str(v),
+                persist_state="page", format_func=lambda v: "best" if v is None else str(v),
             )  # fmt: skip
 
 

@@ -14,8 +14,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from advisor import workflows
+from tests import run_data
 from tests.conftest import ROOT
 
+HERE = run_data.MACHINE["device_id"]
 PAGES = ("Recommend", "Explore", "Compare", "Evidence")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -277,3 +279,27 @@ def test_one_click_leaves_a_question_that_no_published_setup_answers(full: Path)
     relax.click().run()
     assert "img/s" in answer(app)
     assert "max_latency_ms" not in link_of(app)
+
+
+@pytest.mark.parametrize(
+    ("title", "link"),
+    [
+        ("Recommend", {"device": HERE, "max_latency_ms": "20", "families": "all"}),
+        ("Explore", {"devices": HERE, "x": "latency_ms"}),
+        ("Compare", {"view": "two-devices", "a": HERE, "b": "i7-12700h"}),
+        ("Evidence", {"show": "sources"}),
+    ],
+)
+def test_pages_show_what_was_measured_here(full: Path, title: str, link: dict[str, str]) -> None:
+    store = workflows.open_store()
+    run_data.save(store, run_data.run("r1", 9.0, architecture="efficientnet_b0"), run_data.run("r2", 12.0))
+    app = page(title, **link)
+    assert not app.exception
+    assert not sentences(app)
+    shown = " ".join([*(m.value for m in app.markdown), *(c.value for c in app.caption)])
+    shown += " ".join(frame.value.to_csv() for frame in app.dataframe)
+    assert "TestChip, 2 cores" in shown or "Measured by you with this advisor" in shown
+    if title == "Recommend":
+        assert answer(app).endswith("**in 12 ms** on TestChip, 2 cores.")
+        assert "Answers from 2 models measured there." in shown
+        assert "Chosen among the 2 models measured on TestChip, 2 cores" in shown

@@ -31,11 +31,11 @@ def reasons(question: Question, considered: pd.DataFrame, pick: Candidate | None
         text = f"The speed of {pick.architecture} here is noisy: {why}. Measure it again before relying on it."
         found.append(Reason("noisy-measurement", text, SOURCE))
     if pick is not None:
-        found += _crossing(question, pick)
+        found += crossing(question, pick)
     return found
 
 
-def _crossing(question: Question, pick: Candidate) -> list[Reason]:
+def crossing(question: Question, pick: Candidate) -> list[Reason]:
     """Where the median keeps a limit on speed and the worse end of its 95 % interval does not."""
     if pick.interval is None or pick.latency_ms is None:
         return []

@@ -224,7 +224,8 @@ def _own_reasons(
                 f"{' '.join(s.text for s in stages[1:])}"
             )
         reasons.append(Reason("most-accurate-feasible", text.strip(), ties.SOURCE))
-        reasons.extend(_near_limit(question, pick))
+        if not measured.crossing(question, pick):
+            reasons.extend(_near_limit(question, pick))
         if pick.commercial is not True:
             text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}'"
             text += ": read it before shipping." if pick.commercial is None else ", which forbids commercial use."

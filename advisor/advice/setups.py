@@ -108,9 +108,7 @@ def _narrowed(runs: pd.DataFrame, question: Question, device_name: str) -> np.nd
         match = [name] if name in present else [v for v in present if v.startswith(f"{name}-")]
         if not match:
             there = f"{known_word(runs)} there: {', '.join(present) or f'none that says its {column}'}"
-            raise BadQuestion(
-                f"{device_name} has no {question.task} results with {column} '{name}'; {there}."
-            )
+            raise BadQuestion(f"{device_name} has no {question.task} results with {column} '{name}'; {there}.")
         mask &= runs[column].isin(match).to_numpy(bool)
     return mask
 
@@ -127,7 +125,8 @@ def _missing(runs: pd.DataFrame, axis: Axis, batch: int | None, device_name: str
     if runs.empty:
         return (
             f"Nothing published or measured for {device_name} can decide ({question.task}): none of its results is of "
-            "a timm architecture at a stated image size and free of doubt. Explore lists what there is."
+            "a timm architecture at a stated image size and free of doubt. Explore lists what there is; on your own "
+            "machine the Measure page adds what is missing."
         )
     at = f"batch-{batch} " if batch is not None else ""
     other: Axis = "throughput_per_s" if axis == "latency_ms" else "latency_ms"
@@ -164,9 +163,9 @@ def _sentence(best: pd.DataFrame, device_name: str) -> str:
 
 
 def known_word(runs: pd.DataFrame) -> str:
-    """How runs came to be known: "published", "measured", or "known" where there are both."""
-    kinds = set(runs["evidence"].unique())
-    return "measured" if kinds == {"measured"} else "known" if "measured" in kinds else "published"
+    """How runs came to be known: "published" or "measured", or "known" where there are both or none."""
+    kinds = {str(kind) for kind in runs["evidence"].unique()}
+    return next(iter(kinds)) if len(kinds) == 1 else "known"
 
 
 def _threads(count: object) -> str:
