@@ -170,9 +170,10 @@ def test_a_process_that_is_never_ready_is_ended_with_its_last_words(start: Start
     assert host.pid is None
 
 
-def test_a_process_that_cannot_start_says_why(start: Start) -> None:
+def test_a_process_that_cannot_start_says_why_at_once(start: Start, folder: Path) -> None:
     reason = ask(start("cannot-start"), "ok").reason
     assert reason == "The measuring process does not start (ModuleNotFoundError: No module named 'torch')."
+    assert len((folder / "events").read_text().splitlines()) == 1, "it is not tried a second time"
 
 
 def test_a_warm_process_that_was_killed_is_started_anew(start: Start, folder: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_leftover_is_ended_only_if_it_is_the_same_process(start: Start) -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "signal", "last_line", "sentence"),
+    ("code", "signal", "last_words", "sentence"),
     [
         (None, 9, "", "The measuring process was ended by SIGKILL, most likely by the system because memory ran out."),
         (None, 250, "", "The measuring process was ended by signal 250."),
@@ -264,8 +265,8 @@ def test_a_leftover_is_ended_only_if_it_is_the_same_process(start: Start) -> Non
         ("three", None, "", "The measuring process ended with exit code three."),
     ],
 )
-def test_a_death_is_put_into_words(code: Any, signal: Any, last_line: str, sentence: str) -> None:
-    assert death(code, signal, last_line) == sentence
+def test_a_death_is_put_into_words(code: Any, signal: Any, last_words: str, sentence: str) -> None:
+    assert death(code, signal, last_words) == sentence
 
 
 def _pids(into: list[int]) -> Callable[[str, Any], None]:

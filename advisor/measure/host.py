@@ -149,7 +149,7 @@ class Host:
             def stop() -> bool:
                 return self._closings != closings or should_stop()
 
-            for _ in range(2):  # a process that ended while idle, or serves one request only, is started anew
+            for _ in range(2):  # one that has ended since, or serves one request only, is started anew
                 if stop():
                     return Outcome("stopped")
                 process = self._started()
@@ -159,7 +159,9 @@ class Host:
                 self._last_used_s = self._clock()
                 if outcome is not None:
                     return outcome
-                words = process.log.last_line()
+                words = process.log.last_words()
+                if not process.ready:
+                    break  # it cannot import what it needs, and would not a second time
         return Outcome("failed", reason=f"The measuring process does not start{quoted(words)}.")
 
     def close_if_idle(self) -> bool:
@@ -210,7 +212,7 @@ class Host:
             if should_stop():
                 return Outcome("stopped")  # it goes on starting: the next request finds it ready
             if self._clock() > deadline_s:
-                words = process.log.last_line()
+                words = process.log.last_words()
                 process.end()
                 reason = f"The measuring process was not ready after {self._start_limit_s:g} s{quoted(words)}."
                 return Outcome("failed", reason=reason)
@@ -240,7 +242,7 @@ class Host:
             talk.ended = {"code": code, "signal": -code if code < 0 else None}
         if killed_for == _STOPPED and not talk.settled:
             return Outcome("stopped")
-        return talk.outcome(killed_for, process.log.last_line())
+        return talk.outcome(killed_for, process.log.last_words())
 
     def _listen(self, process: _Process, talk: Talk, should_stop: Callable[[], bool], time_limit_s: float) -> str:
         """Read until the child has ended; why it was killed, or ""."""

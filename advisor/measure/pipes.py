@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import threading
 from typing import IO
 
 _CHUNK_BYTES = 2**20
 _LOG_BYTES = 64 * 2**10
-_LAST_WORDS = 300  # characters of the last line of a log that a reason repeats
+_LAST_WORDS = 300  # characters of a line of a log that a reason repeats
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 class TooLong(Exception):
@@ -84,13 +86,17 @@ class Log:
         with self._lock:
             self._kept.clear()
 
-    def last_line(self) -> str:
-        """The last line that is not empty, or ""."""
+    def last_words(self) -> str:
+        """The last line that names an exception, else the last that is not empty, or "".
+
+        Libraries complain at exit after the exception that ended the process: nanobind writes 40 lines.
+        """
         self._drain()
         with self._lock:
-            lines = self._kept.decode("utf-8", "replace").split("\n")
-        words = next((line for line in reversed(lines) if line.strip()), "")
-        return " ".join(words.split())[-_LAST_WORDS:]
+            text = self._kept.decode("utf-8", "replace")
+        lines = [line for line in text.splitlines() if line.strip()][::-1]
+        words = next(filter(_EXCEPTION.match, lines), lines[0] if lines else "")
+        return " ".join(words.split())[:_LAST_WORDS]
 
     def close(self) -> None:
         """Close the pipe, unless someone still writes and the thread reads; then it stays to drain it."""

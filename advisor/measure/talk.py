@@ -71,7 +71,7 @@ class Talk:
         elif kind != "ready":
             raise BrokenLine(f"'{kind[:40]}' is no message of a measuring process")
 
-    def outcome(self, killed_for: str, last_line: str) -> Outcome:
+    def outcome(self, killed_for: str, last_words: str) -> Outcome:
         """The result of it all, once the child is gone."""
         natural = self.ended is not None and not killed_for
         if self.noise and not (natural and (self.ended or {}).get("signal")):
@@ -83,28 +83,28 @@ class Talk:
         if killed_for:
             return Outcome("failed", reason=killed_for)
         ended = self.ended or {}
-        return Outcome("failed", reason=death(ended.get("code"), ended.get("signal"), last_line))
+        return Outcome("failed", reason=death(ended.get("code"), ended.get("signal"), last_words))
 
 
-def death(code: Any, signal_number: Any, last_line: str) -> str:
+def death(code: Any, signal_number: Any, last_words: str) -> str:
     """Why a child ended without an answer, in one sentence.
 
     Args:
         code: Its exit code, where no signal ended it.
         signal_number: The signal that ended it, or None.
-        last_line: What it wrote last on stderr, or "".
+        last_words: What it wrote last on stderr, see `pipes.Log.last_words`, or "".
     """
-    if last_line.startswith("MemoryError") or "bad_alloc" in last_line:
-        return f"It ran out of memory{quoted(last_line)}."
+    if last_words.startswith("MemoryError") or "bad_alloc" in last_words:
+        return f"It ran out of memory{quoted(last_words)}."
     if isinstance(signal_number, int) and signal_number:
         with contextlib.suppress(ValueError):
             name = signal.Signals(signal_number).name
             often = ", most likely by the system because memory ran out" if name == "SIGKILL" else ""
-            return f"The measuring process was ended by {name}{often}{quoted(last_line)}."
-        return f"The measuring process was ended by signal {signal_number}{quoted(last_line)}."
+            return f"The measuring process was ended by {name}{often}{quoted(last_words)}."
+        return f"The measuring process was ended by signal {signal_number}{quoted(last_words)}."
     if code:
-        return f"The measuring process ended with exit code {code}{quoted(last_line)}."
-    return f"The measuring process ended without a result{quoted(last_line)}."
+        return f"The measuring process ended with exit code {code}{quoted(last_words)}."
+    return f"The measuring process ended without a result{quoted(last_words)}."
 
 
 def _checked_child(value: Any, host_pid: int) -> int:
