@@ -20,6 +20,7 @@ from advisor.measure.talk import Outcome
 
 ROOF_LIMIT_S = 60.0
 STARTING = Progress("starting")
+_ROOF = Progress("measuring what the machine can do")
 Judge = Callable[[Measured], tuple[Steadiness, tuple[str, ...]]]
 
 
@@ -95,7 +96,10 @@ class Measurer:
         def on_line(what: str, told: Any) -> None:
             if what == "progress":
                 job.progress(told)
-            elif (start_s := started_s(told)) is not None:
+                return
+            if kind == "roof":
+                job.progress(_ROOF)
+            if (start_s := started_s(told)) is not None:
                 job.begin(replace(under_way, child=(told, start_s)))
 
         return self._host.ask(
@@ -112,7 +116,6 @@ class Measurer:
         if key not in self._roofs:
             roof = self._roof_of(request)
             if roof is None:
-                job.progress(Progress("measuring what the machine can do"))
                 outcome = self._ask(job, under_way, "roof", value, ROOF_LIMIT_S)
                 if outcome.ending == "stopped":
                     return None
