@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from advisor import ui, ui_job, ui_runs, views_beside, views_history, views_measure, workflows_measure
+from advisor import charts_measure, ui, ui_job, ui_runs, views_beside, views_history, views_measure, workflows_measure
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.measure.request import RUNTIMES
@@ -96,6 +96,9 @@ def compared(store: Store, run_ids: Sequence[str]) -> None:
             f"{badge} **{name}** {views_measure.title(run)} · {latency.p50:,.4g} ms "
             f"({views_measure.interval(*latency.ci95)}) · {run.started_at[:16].replace('T', ' ')} UTC"
         )
+    latencies = [run.measured.latency for run in runs if run.measured is not None]
+    figure = charts_measure.comparison_figure(latencies[0], latencies[1], NAMES)
+    ui_runs.chart(figure, key=f"mea_compared_{'_'.join(run_ids)}", alt="The raw times of both runs, A above B.")
     for caveat in found.caveats:
         st.caption(caveat)
     differences = views_beside.comparison_table(found, NAMES)

@@ -6,13 +6,24 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from advisor import ui, ui_job, views_beside, views_history, views_measure, workflows_measure
+from advisor import (
+    charts_compare,
+    charts_measure,
+    ui,
+    ui_job,
+    views_beside,
+    views_history,
+    views_measure,
+    workflows,
+    workflows_measure,
+)
 from advisor.evidence.store import Store
 from advisor.links import to_link
 from advisor.measure.job_state import JobState
-from advisor.measure.run import Run
+from advisor.measure.run import Roof, Run
 from advisor.records import FOUR_FAMILIES, Question
 from advisor.views import markdown_table
 
@@ -20,6 +31,7 @@ EMPTY = (
     "Nothing has been measured on this machine yet. Press **Measure on this machine**: the result appears here, and "
     "Recommend can answer for this machine from then on."
 )
+_MOST_UNDER_THE_ROOF = 8  # runs of other networks beside one in its roofline
 _VERDICTS = {"steady": (":material/check_circle:", "green"), "noisy": (":material/warning:", "orange")}
 
 
@@ -78,6 +90,11 @@ def text_table(frame: pd.DataFrame, *, key: str) -> None:
         st.markdown(markdown_table(frame))
 
 
+def chart(figure: go.Figure, *, key: str, alt: str) -> None:
+    """A chart of a measurement; the table or the figures beside it say the same."""
+    st.plotly_chart(figure, key=key, config=ui.PLOTLY_CONFIG, alt=alt)
+
+
 def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
     """One network at one size: every setup of it side by side, and one of them in full."""
     ids = views_history.beside(runs, run_id)
@@ -91,12 +108,16 @@ def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
     st.markdown(
         f"{ui.evidence_badge('measured')} {views_beside.side_by_side_sentence(compared, one.request.architecture)}"
     )
-    text_table(views_beside.side_by_side_text(compared), key="side")
-    for row in compared[compared["reason"] != ""].to_dict("records"):
-        st.caption(f"✗ {row['setup']}: {row['reason']}")
     timed = list(compared[compared["latency_ms"].notna()]["run_id"])
+    left, right = st.columns([3, 2], gap="medium") if timed else (st.container(), st.container())
+    with left:
+        text_table(views_beside.side_by_side_text(compared), key="side")
+        for row in compared[compared["reason"] != ""].to_dict("records"):
+            st.caption(f"✗ {row['setup']}: {row['reason']}")
     if not timed:
         return
+    with right:
+        chart(charts_measure.runtimes_figure(compared), key=f"mea_runtimes_{run_id}", alt="Latency of each setup.")
     setups = dict(zip(compared["run_id"], compared["setup"], strict=True))
     chosen = timed[0] if run_id not in timed else run_id
     if len(timed) > 1:
@@ -140,12 +161,15 @@ def _figures(figures: Mapping[str, str]) -> None:
 
 
 def _use(store: Store, run: Run) -> None:
-    """Open Recommend with this machine as its device, without limits: the most accurate of what was measured."""
+    """Open Recommend with this machine as its device, without limits: the most accurate of what was measured.
+
+    The families that were measured here are asked for beside the four, or the network on show might be left out.
+    """
     runs = ui_job.history(store)
     mine = set(runs[(runs["device_id"] == run.device_id) & (runs["status"] == "ok")]["architecture"])
     known = store.frame("catalogue")
-    families = set(known[known["architecture"].isin(mine)]["family"])
-    question = Question(run.device_id, families=FOUR_FAMILIES if families & set(FOUR_FAMILIES) else ("all",))
+    measured = set(known[known["architecture"].isin(mine)]["family"]) & set(workflows.families(store))
+    question = Question(run.device_id, families=(*FOUR_FAMILIES, *sorted(measured - set(FOUR_FAMILIES))))
     st.switch_page(ui.routes()["Recommend"], query_params=to_link(question))
 
 
@@ -174,35 +198,83 @@ def _tabs(store: Store, run: Run) -> None:
                 draw(store, run)
 
 
-def _raw_times(store: Store, run: Run) -> None:
+def _raw_times(_store: Store, run: Run) -> None:
     assert run.measured is not None
     latency = run.measured.latency
+    left, right = st.columns(2, gap="medium")
+    with left:
+        chart(
+            charts_measure.histogram_figure(latency), key=f"mea_hist_{run.run_id}", alt="How often each time occurred."
+        )
+    with right:
+        chart(charts_measure.times_figure(latency), key=f"mea_times_{run.run_id}", alt="Every raw time in its order.")
+    st.caption(views_measure.timing_sentence(run))
 
 
 def _why(store: Store, run: Run) -> None:
+    assert run.measured is not None
+    assert run.measured.work is not None
     for sentence in views_measure.why(run):
         st.markdown(sentence)
-    text_table(views_measure.operator_table(run), key="operators")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        figure = charts_measure.operator_figure(run.measured.work)
+        chart(figure, key=f"mea_ops_{run.run_id}", alt="Share of time and of multiply-adds by class of operators.")
+        text_table(views_measure.operator_table(run), key="operators")
+    with right:
+        roofs = _roofs(store, run)
+        if roofs:
+            figure = charts_measure.roofline_figure(roofs, _under_the_roof(store, run), this=run.run_id)
+            chart(figure, key=f"mea_roof_{run.run_id}", alt="Achieved speed against arithmetic intensity.")
+    st.caption(
+        f"Counted by {run.measured.work.counter}; times of operators add up to more than a pass, as each is watched."
+    )
 
 
-def _batches(store: Store, run: Run) -> None:
+def _roofs(store: Store, run: Run) -> list[Roof]:
+    """What the machine can do with as many threads as the run had; of the run itself where nothing else is known."""
+    assert run.measured is not None
+    known = store.roofs(run.device_id)
+    same = known[known["threads"] == run.measured.threads]
+    found = [Roof(**{str(name): value for name, value in row.items()}) for row in same.to_dict("records")]
+    return found or ([run.measured.roof] if run.measured.roof else [])
+
+
+def _under_the_roof(store: Store, run: Run) -> list[Run]:
+    """The run, and the newest ones of other networks by the same runtime."""
+    runs = ui_job.history(store)
+    others = runs[
+        (runs["status"] == "ok") & (runs["device_id"] == run.device_id) & (runs["runtime"] == run.request.runtime)
+        & (runs["architecture"] != run.request.architecture)
+    ].drop_duplicates("architecture")  # fmt: skip
+    return [run, *(run_of(store, run_id) for run_id in others["run_id"].head(_MOST_UNDER_THE_ROOF))]
+
+
+def _batches(_store: Store, run: Run) -> None:
     assert run.measured is not None
     assert run.measured.throughput is not None
-    text_table(views_measure.batch_table(run), key="batches")
-    st.caption(f"★ the best. The sweep ended: {run.measured.throughput.stopped}.")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        figure = charts_measure.batch_figure(run.measured.throughput)
+        chart(figure, key=f"mea_batch_{run.run_id}", alt="Throughput over the batch size.")
+    with right:
+        text_table(views_measure.batch_table(run), key="batches")
+        st.caption(f"★ the best. The sweep ended: {run.measured.throughput.stopped}.")
 
 
-def _training(store: Store, run: Run) -> None:
+def _training(_store: Store, run: Run) -> None:
     training = views_measure.training_figures(run)
     if training:
         _figures(training)
     _figures(views_measure.memory_figures(run))
 
 
-def _stages(store: Store, run: Run) -> None:
+def _stages(_store: Store, run: Run) -> None:
     assert run.measured is not None
     if run.measured.end_to_end is not None:
         st.markdown(views_measure.end_to_end_sentence(run))
+        figure = charts_measure.end_to_end_figure(run.measured.end_to_end)
+        chart(figure, key=f"mea_stages_{run.run_id}", alt="The stages from JPEG to logits.")
         text_table(views_measure.stage_table(run), key="stages")
     if run.measured.features is not None:
         st.markdown(views_measure.feature_sentence(run))
@@ -214,9 +286,19 @@ def _published(store: Store, run: Run) -> None:
         st.info("Nobody has published a speed of this network on such hardware.", icon=":material/search_off:")
     else:
         badge, source = ui.evidence_badge("published"), ui.source_link(store, nearest.source_id)
-        st.markdown(f"{badge} The nearest published setup. {nearest.text} {source}")
+        st.markdown(f"{badge} The nearest published setup: {nearest.text} {source}")
     metric, rows = views_beside.published_elsewhere(store, run)
+    if rows.empty:
+        return
+    figure = charts_compare.device_figure(rows, metric)
+    chart(
+        figure, key=f"mea_elsewhere_{run.run_id}", alt="The same network on other devices; the table has the figures."
+    )
+    ui.table(
+        rows[["device", "kind", metric, "setup", "evidence", "source_id"]], key=f"mea_else_table_{run.run_id}",
+        height=240,
+    )  # fmt: skip
 
 
-def _environment(store: Store, run: Run) -> None:
+def _environment(_store: Store, run: Run) -> None:
     ui.table(views_measure.environment_table(run), key=f"mea_environment_{run.run_id}", height=420)

@@ -247,6 +247,22 @@ def feature_sentence(run: Run) -> str:
     )
 
 
+def timing_sentence(run: Run) -> str:
+    """How the times were taken: warm-up, number, clock, and why it stopped."""
+    found = run.measured
+    if found is None:
+        return ""
+    latency = found.latency
+    settled = "settled" if latency.settled else "never settled"
+    block = f" of {latency.block} passes each" if latency.block > 1 else ""
+    why = "its interval was narrow enough" if latency.stopped == "precise" else "of the time limit"
+    return (
+        f"{latency.n_samples:,} samples{block} after {latency.warmup_passes:,} passes of warm-up, which {settled}; "
+        f"timed by {latency.timer}; stopped because {why}"
+        + (f"; {latency.dropped} readings left out as the clock stood still or went back." if latency.dropped else ".")
+    )
+
+
 # -- everything recorded -----------------------------------------------------------------------------------
 
 
