@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,21 @@ def small_data(tmp_path: Path) -> Path:
 def small(tmp_path: Path, small_data: Path) -> Store:
     """A store over the small data folder, free to be written to."""
     return Store(tmp_path / "home", small_data)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store over the small data folder that is built once a run; tests must write to neither."""
+    folder = tmp_path_factory.mktemp("built")
+    store = Store(folder / "home", write_small_data(folder / "data"))
+    store.ensure()
+    return store
+
+
+@pytest.fixture
+def ready(tmp_path: Path, built: Store) -> Store:
+    """As `small` but built already, which saves each test 0.2 s; its data folder must not be written to."""
+    store = Store(tmp_path / "home", built.data)
+    store.home.mkdir()
+    shutil.copy(built.published_path, store.published_path)
+    return store

@@ -54,47 +54,47 @@ def latencies(store: Store, device_id: str = HERE) -> list[float]:
 
 
 @pytest.mark.parametrize("name", ["this-machine", "this machine", "This-Machine:cpu", HERE, "TestChip, 2 cores"])
-def test_this_machine_is_the_device_that_was_measured(small: Store, name: str) -> None:
-    run_data.save(small, run_data.run("r1", 10.0))
-    found = workflows.device(small, name)
+def test_this_machine_is_the_device_that_was_measured(ready: Store, name: str) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0))
+    found = workflows.device(ready, name)
     assert (found.device_id, found.name, found.kind, found.measured_here) == (HERE, "TestChip, 2 cores", "cpu", True)
-    assert found in workflows.advisable(small)
+    assert found in workflows.advisable(ready)
 
 
-def test_without_measurements_one_sentence_says_to_measure_first(small: Store) -> None:
+def test_without_measurements_one_sentence_says_to_measure_first(ready: Store) -> None:
     with pytest.raises(BadQuestion, match=r"Nothing was measured on this machine \(TestChip, 2 cores\) yet.*measure"):
-        ask(small)
-    run_data.save(small, run_data.failed("r1"))  # a failed run is no evidence either
+        ask(ready)
+    run_data.save(ready, run_data.failed("r1"))  # a failed run is no evidence either
     with pytest.raises(BadQuestion, match="Nothing was measured on this machine"):
-        ask(small)
+        ask(ready)
 
 
-def test_deleting_all_runs_leaves_nothing_to_answer_from(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
-    assert ask(small, families=("all",)).pick is not None
-    small.delete_runs(["r1"])
+def test_deleting_all_runs_leaves_nothing_to_answer_from(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
+    assert ask(ready, families=("all",)).pick is not None
+    ready.delete_runs(["r1"])
     with pytest.raises(BadQuestion, match="Nothing was measured on this machine"):
-        ask(small)
-    small.restore_runs(["r1"])
-    assert ask(small, families=("all",)).pick is not None
+        ask(ready)
+    ready.restore_runs(["r1"])
+    assert ask(ready, families=("all",)).pick is not None
 
 
-def test_gpu_that_is_not_there_is_refused(small: Store) -> None:
+def test_gpu_that_is_not_there_is_refused(ready: Store) -> None:
     with pytest.raises(BadQuestion, match="There is no 'cuda:0' on this machine"):
-        ask(small, "this-machine:cuda:0")
+        ask(ready, "this-machine:cuda:0")
 
 
 # -- the answer --------------------------------------------------------------------------------------
 
 
-def test_answer_is_the_most_accurate_measured_network_and_says_how_many_there_are(small: Store) -> None:
+def test_answer_is_the_most_accurate_measured_network_and_says_how_many_there_are(ready: Store) -> None:
     run_data.save(
-        small,
+        ready,
         run_data.run("r1", 9.0, architecture="efficientnet_b0"),
         run_data.run("r2", 12.0, architecture="regnety_032"),
         run_data.run("r3", 25.0, architecture="resnest50d"),
     )
-    answer = ask(small, max_latency_ms=20)
+    answer = ask(ready, max_latency_ms=20)
     assert answer.pick is not None
     assert (answer.pick.weights, answer.pick.latency_ms) == ("regnety_032.ra_in1k", 12.0)
     assert (answer.pick.evidence, answer.pick.source_id, answer.pick.verdict) == (
@@ -111,49 +111,49 @@ def test_answer_is_the_most_accurate_measured_network_and_says_how_many_there_ar
     assert not rules(answer) & {"noisy-measurement", "interval-over-the-limit", "near-the-limit"}
 
 
-def test_published_devices_do_not_speak_of_measured_models(small: Store) -> None:
-    answer = ask(small, "i7-12700h", max_latency_ms=20)
+def test_published_devices_do_not_speak_of_measured_models(ready: Store) -> None:
+    answer = ask(ready, "i7-12700h", max_latency_ms=20)
     assert "measured-models-only" not in rules(answer)
     assert "measured" not in answer.setup
     assert answer.pick is not None
     assert (answer.pick.verdict, answer.pick.interval) == ("", None)
 
 
-def test_training_is_answered_from_the_training_step(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", parts={"training": run_data.TRAINING}))
-    answer = ask(small, task="train", families=("all",))
+def test_training_is_answered_from_the_training_step(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", parts={"training": run_data.TRAINING}))
+    answer = ask(ready, task="train", families=("all",))
     assert answer.pick is not None
     assert (answer.pick.throughput_per_s, answer.pick.batch_size, answer.pick.precision) == (20.0, 8, "amp-bf16")
     assert answer.pick.interval is None  # the interval is that of the latency
 
 
-def test_what_was_not_measured_is_said_to_be_not_measured(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
-    answer = ask(small, batch_size=64, max_latency_ms=100)
+def test_what_was_not_measured_is_said_to_be_not_measured(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
+    answer = ask(ready, batch_size=64, max_latency_ms=100)
     assert answer.nearest_miss is not None
     assert "No batch-64 latency is measured for TestChip, 2 cores; measured there: latency at batch 1" in (
         answer.nearest_miss.text
     )
     with pytest.raises(BadQuestion, match="'tensorrt'; measured there: pytorch-eager"):
-        ask(small, runtime="tensorrt")
+        ask(ready, runtime="tensorrt")
 
 
 # -- which of several runs speaks --------------------------------------------------------------------
 
 
-def test_measured_beats_published_in_the_same_setup_only(small: Store) -> None:
-    published = small.query("runs", device_id="i7-12700h", task="infer").query(
+def test_measured_beats_published_in_the_same_setup_only(ready: Store) -> None:
+    published = ready.query("runs", device_id="i7-12700h", task="infer").query(
         "architecture == 'resnet50' and img_size == 224 and runtime == 'pytorch-compile'"
     )
     (twin,) = published.to_dict("records")
-    small.save("speed", _imported(twin, latency_ms=3.0))
-    small.save("speed", _imported(twin, latency_ms=2.0, threads="8"))
-    rows = small.query("runs", device_id="i7-12700h", task="infer").query(
+    ready.save("speed", _imported(twin, latency_ms=3.0))
+    ready.save("speed", _imported(twin, latency_ms=2.0, threads="8"))
+    rows = ready.query("runs", device_id="i7-12700h", task="infer").query(
         "architecture == 'resnet50' and img_size == 224 and runtime == 'pytorch-compile'"
     )
     assert dict(zip(rows["threads"], rows["latency_ms"], strict=True)) == {"": 3.0, "8": 2.0}
     assert set(rows["evidence"]) == {"measured"}
-    everything = small.query("speed_rows", device_ids=["i7-12700h"])
+    everything = ready.query("speed_rows", device_ids=["i7-12700h"])
     assert twin["row_id"] in set(everything["row_id"])  # it is still shown
 
 
@@ -164,41 +164,41 @@ def _imported(twin: dict[str, object], **changes: object) -> pd.DataFrame:
     return speed_row(**row)
 
 
-def test_steady_run_speaks_before_newer_noisy_ones_and_the_newest_of_its_kind(small: Store) -> None:
+def test_steady_run_speaks_before_newer_noisy_ones_and_the_newest_of_its_kind(ready: Store) -> None:
     times = (f"2026-07-0{day}T10:00:00+00:00" for day in range(1, 5))
     run_data.save(
-        small,
+        ready,
         run_data.run("a", 10.0, started_at=next(times)),
         run_data.run("b", 14.0, started_at=next(times)),
         run_data.run("c", 7.0, started_at=next(times), reasons=("Busy.",)),
     )
-    assert latencies(small) == [14.0]  # neither the fastest nor a mean
-    small.delete_runs(["b"])
-    assert latencies(small) == [10.0]
-    small.delete_runs(["a"])
-    assert latencies(small) == [7.0]
+    assert latencies(ready) == [14.0]  # neither the fastest nor a mean
+    ready.delete_runs(["b"])
+    assert latencies(ready) == [10.0]
+    ready.delete_runs(["a"])
+    assert latencies(ready) == [7.0]
 
 
-def test_run_of_a_drifted_sweep_counts_as_noisy(small: Store) -> None:
+def test_run_of_a_drifted_sweep_counts_as_noisy(ready: Store) -> None:
     run_data.save(
-        small,
+        ready,
         run_data.run("a", 10.0, started_at="2026-07-01T10:00:00+00:00"),
         run_data.run("b", 14.0, started_at="2026-07-02T10:00:00+00:00", job_id="j", sweep_id="s"),
     )
-    assert latencies(small) == [14.0]
-    small.save_sweep({"sweep_id": "s", "job_id": "j", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": 12.0})
-    assert latencies(small) == [10.0]
+    assert latencies(ready) == [14.0]
+    ready.save_sweep({"sweep_id": "s", "job_id": "j", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": 12.0})
+    assert latencies(ready) == [10.0]
 
 
-def test_other_setups_are_kept_apart_and_the_fastest_of_them_is_chosen(small: Store) -> None:
+def test_other_setups_are_kept_apart_and_the_fastest_of_them_is_chosen(ready: Store) -> None:
     run_data.save(
-        small,
+        ready,
         run_data.run("a", 10.0),
         run_data.run("b", 6.0, runtime="openvino", precision="auto", precision_used="bf16"),
         run_data.run("c", 9.0, layout="nhwc"),
     )
-    assert sorted(latencies(small)) == [6.0, 9.0, 10.0]
-    answer = ask(small, families=("all",))
+    assert sorted(latencies(ready)) == [6.0, 9.0, 10.0]
+    answer = ask(ready, families=("all",))
     assert answer.pick is not None
     assert (answer.pick.runtime, answer.pick.precision, answer.pick.latency_ms) == ("openvino", "bf16", 6.0)
     assert "Answers from 1 model measured there." in answer.setup
@@ -207,9 +207,9 @@ def test_other_setups_are_kept_apart_and_the_fastest_of_them_is_chosen(small: St
 # -- noisy runs and intervals ------------------------------------------------------------------------
 
 
-def test_noisy_run_decides_where_there_is_no_steady_one_and_the_answer_says_so(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", 10.0, reasons=("Other processes used 0.8 cores.",)))
-    answer = ask(small, families=("all",), max_latency_ms=20)
+def test_noisy_run_decides_where_there_is_no_steady_one_and_the_answer_says_so(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0, reasons=("Other processes used 0.8 cores.",)))
+    answer = ask(ready, families=("all",), max_latency_ms=20)
     assert answer.pick is not None
     assert (answer.pick.verdict, answer.pick.note) == ("noisy", "noisy: Other processes used 0.8 cores.")
     assert reason(answer, "noisy-measurement").text == (
@@ -227,24 +227,24 @@ def test_noisy_run_decides_where_there_is_no_steady_one_and_the_answer_says_so(s
         ({"min_throughput": 95}, False),
     ],
 )
-def test_interval_that_crosses_the_limit_is_said(small: Store, limits: dict[str, float], crosses: bool) -> None:
-    run_data.save(small, run_data.run("r1", 10.0, half_width=0.05))
-    answer = ask(small, families=("all",), **limits)
+def test_interval_that_crosses_the_limit_is_said(ready: Store, limits: dict[str, float], crosses: bool) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0, half_width=0.05))
+    answer = ask(ready, families=("all",), **limits)
     assert answer.pick is not None
     assert ("interval-over-the-limit" in rules(answer)) == crosses
     assert "near-the-limit" not in rules(answer) or not crosses  # the interval says more
 
 
-def test_sentence_about_a_crossing_interval_names_both_figures(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", 10.0, half_width=0.05))
-    said = reason(ask(small, families=("all",), max_latency_ms=10.2), "interval-over-the-limit").text
+def test_sentence_about_a_crossing_interval_names_both_figures(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0, half_width=0.05))
+    said = reason(ask(ready, families=("all",), max_latency_ms=10.2), "interval-over-the-limit").text
     assert said == (
         "The median of resnet50, 10 ms, keeps the limit of 10.2 ms, but the worse end of its 95 % interval, 10.5 ms, "
         "does not: the limit may be missed."
     )
 
 
-def test_overlapping_intervals_are_alike_in_speed(small: Store) -> None:
+def test_overlapping_intervals_are_alike_in_speed() -> None:
     """6 % apart is no tie for published speeds; where the intervals overlap it is, and fewer parameters decide."""
     frame = pd.DataFrame({
         "weights": ["quick.a", "small.a"], "img_size": [224, 224], "accuracy": [80.0, 80.1], "accuracy_name": "top1",
@@ -266,18 +266,18 @@ def test_overlapping_intervals_are_alike_in_speed(small: Store) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_own_rows_go_out_and_come_into_another_store(small: Store, ending: str) -> None:
-    path = small.home.parent / f"mine.{ending}"
+def test_own_rows_go_out_and_come_into_another_store(ready: Store, ending: str) -> None:
+    path = ready.home.parent / f"mine.{ending}"
     run_data.save(
-        small,
+        ready,
         run_data.run("r1", 10.123456789, parts={"throughput": run_data.CURVE}),
         run_data.run("r2", 9.0, layout="nhwc", reasons=("Busy.",)),
     )
-    assert workflows.export_results(small, path, device_id="this-machine").n_rows == 3
-    again = workflows.import_results(small, path)
+    assert workflows.export_results(ready, path, device_id="this-machine").n_rows == 3
+    again = workflows.import_results(ready, path)
     assert (again.n_new, again.n_known, again.rejects) == (0, 3, ())
 
-    other = Store(small.home.parent / "other", small.data)
+    other = Store(ready.home.parent / "other", ready.data)
     assert workflows.import_results(other, path).n_new == 3
     assert workflows.import_results(other, path).n_new == 0
     device = next(d for d in workflows.devices(other) if d.device_id == HERE)
@@ -287,13 +287,13 @@ def test_own_rows_go_out_and_come_into_another_store(small: Store, ending: str) 
     assert (answer.pick.evidence, answer.pick.latency_ms, answer.pick.verdict) == ("measured", 9.0, "noisy")
 
 
-def test_newest_of_several_imported_runs_of_one_setup_speaks(small: Store) -> None:
+def test_newest_of_several_imported_runs_of_one_setup_speaks(ready: Store) -> None:
     """They all have the time of their import; the id of a run begins with the time it was started."""
-    path = small.home.parent / "mine.csv"
-    run_data.save(small, run_data.run("20260702-a", 12.0), run_data.run("20260701-b", 10.0, layout="nhwc"))
-    workflows.export_results(small, path, device_id="this-machine")
+    path = ready.home.parent / "mine.csv"
+    run_data.save(ready, run_data.run("20260702-a", 12.0), run_data.run("20260701-b", 10.0, layout="nhwc"))
+    workflows.export_results(ready, path, device_id="this-machine")
     path.write_text(path.read_text(encoding="utf-8").replace("nhwc", "nchw"), encoding="utf-8")
-    other = Store(small.home.parent / "other", small.data)
+    other = Store(ready.home.parent / "other", ready.data)
     workflows.import_results(other, path)
     assert len(other.query("speed_rows", device_ids=[HERE])) == 2
     assert latencies(other) == [12.0]
@@ -310,13 +310,13 @@ def test_networks_without_published_weights_are_imported_too(small: Store) -> No
     assert workflows.import_results(other, path).n_new == 1
 
 
-def test_own_rows_come_back_neither_twice_nor_undeleted(small: Store) -> None:
+def test_own_rows_come_back_neither_twice_nor_undeleted(ready: Store) -> None:
     """A sweep's drift is added to the note on the way out; it is still the row of a run that is known."""
-    run_data.save(small, run_data.run("r1", 10.0, job_id="j", sweep_id="s"))
-    small.save_sweep({"sweep_id": "s", "job_id": "j", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": 12.0})
-    path = small.home.parent / "mine.csv"
-    workflows.export_results(small, path, device_id="this-machine")
+    run_data.save(ready, run_data.run("r1", 10.0, job_id="j", sweep_id="s"))
+    ready.save_sweep({"sweep_id": "s", "job_id": "j", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": 12.0})
+    path = ready.home.parent / "mine.csv"
+    workflows.export_results(ready, path, device_id="this-machine")
     assert "drifted by 20 %" in path.read_text(encoding="utf-8")
-    small.delete_runs(["r1"])
-    assert workflows.import_results(small, path).n_new == 0
-    assert latencies(small) == []
+    ready.delete_runs(["r1"])
+    assert workflows.import_results(ready, path).n_new == 0
+    assert latencies(ready) == []

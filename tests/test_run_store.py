@@ -28,38 +28,38 @@ def speeds(store: Store) -> list[float]:
     return sorted(store.query("runs", device_id=HERE, task="infer")["latency_ms"])
 
 
-def test_run_comes_back_as_it_was(small: Store) -> None:
+def test_run_comes_back_as_it_was(ready: Store) -> None:
     whole = run_data.run("r1", 8.1234567890123, parts={"throughput": run_data.CURVE, "training": run_data.TRAINING})
-    assert run_data.save(small, whole) == 1
-    assert run_of(small.run_content("r1")) == whole
+    assert run_data.save(ready, whole) == 1
+    assert run_of(ready.run_content("r1")) == whole
     lost = run_data.failed("r2")
-    run_data.save(small, lost)
-    assert run_of(small.run_content("r2")) == lost
+    run_data.save(ready, lost)
+    assert run_of(ready.run_content("r2")) == lost
 
 
-def test_raw_times_stand_in_their_column_and_not_in_the_text(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", 10.0))
-    with duckdb.connect(str(small.local_path), read_only=True) as con:
+def test_raw_times_stand_in_their_column_and_not_in_the_text(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0))
+    with duckdb.connect(str(ready.local_path), read_only=True) as con:
         times, text = con.execute("SELECT times_ms, content->>'$.measured.latency.times_ms' FROM run").fetchone() or ()
     assert (times, text) == ([9.9, 10.0, 12.5], "[]")
 
 
-def test_saving_a_run_twice_changes_nothing(small: Store) -> None:
-    assert run_data.save(small, run_data.run("r1", 10.0)) == 1
-    assert run_data.save(small, run_data.run("r1", 99.0)) == 0
-    assert speeds(small) == [10.0]
-    assert len(small.runs()) == 1
+def test_saving_a_run_twice_changes_nothing(ready: Store) -> None:
+    assert run_data.save(ready, run_data.run("r1", 10.0)) == 1
+    assert run_data.save(ready, run_data.run("r1", 99.0)) == 0
+    assert speeds(ready) == [10.0]
+    assert len(ready.runs()) == 1
 
 
-def test_listing_is_newest_first_with_what_was_really_run(small: Store) -> None:
+def test_listing_is_newest_first_with_what_was_really_run(ready: Store) -> None:
     run_data.save(
-        small,
+        ready,
         run_data.run("r1", 10.0, started_at="2026-07-01T12:00:00+02:00"),  # 10:00 UTC
         run_data.run("r2", 5.0, runtime="openvino", precision="auto", precision_used="bf16", batch_size=2,
                      started_at="2026-07-01T10:30:00+00:00", reasons=("Others used 0.8 cores.",)),
         run_data.failed("r3", img_size=8192),
     )  # fmt: skip
-    listed = small.runs().set_index("run_id")
+    listed = ready.runs().set_index("run_id")
     assert listed.index.tolist() == ["r3", "r2", "r1"]
     assert str(listed.loc["r1", "started_at"]) == "2026-07-01 10:00:00"
     noisy = listed.loc["r2"]
@@ -73,144 +73,144 @@ def test_listing_is_newest_first_with_what_was_really_run(small: Store) -> None:
     assert listed[["p50_ms", "threads", "verdict"]].loc["r3"].isna().all()
 
 
-def test_listing_and_roofs_are_empty_without_a_store_of_ones_own(small: Store) -> None:
-    assert small.runs().empty
-    assert small.roofs(HERE).empty
-    assert not small.local_path.exists()  # reading made nothing
+def test_listing_and_roofs_are_empty_without_a_store_of_ones_own(ready: Store) -> None:
+    assert ready.runs().empty
+    assert ready.roofs(HERE).empty
+    assert not ready.local_path.exists()  # reading made nothing
 
 
-def test_key_of_a_request_is_the_requests_own(small: Store) -> None:
+def test_key_of_a_request_is_the_requests_own(ready: Store) -> None:
     """The store computes it from plain values, `Request` from its fields; a sweep resumes by it."""
     asked = Request(architecture="resnet50", extras=("throughput", "train"), features_hw=(320, 480), time_limit_s=7)
     assert run_store.request_key(plain(asked)) == asked.key
-    run_data.save(small, run_data.run("r1"))
-    listed = small.runs()
+    run_data.save(ready, run_data.run("r1"))
+    listed = ready.runs()
     assert listed["request_key"].tolist() == [Request(architecture="resnet50").key]
     assert request_of(json.loads(listed["request"].iloc[0])) == Request(architecture="resnet50")
 
 
-def test_deleted_run_leaves_every_query_and_comes_back(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", 10.0), run_data.run("r2", 11.0, layout="nhwc"))
-    assert small.delete_runs(["r1"]) == 1
-    assert speeds(small) == [11.0]
-    assert small.query("speed_rows", device_ids=[HERE])["source_file"].tolist() == ["r2"]
-    assert small.query("setups").query("device_id == @HERE")["layout"].tolist() == ["nhwc"]
-    assert small.query("devices").set_index("device_id").loc[HERE, "n_rows"] == 1
-    assert small.runs()["run_id"].tolist() == ["r2"]
-    assert small.runs(with_deleted=True).set_index("run_id")["deleted"].to_dict() == {"r1": True, "r2": False}
-    assert run_of(small.run_content("r1")).run_id == "r1"  # nothing is lost
-    assert small.restore_runs(["r1"]) == 1
-    assert speeds(small) == [10.0, 11.0]
+def test_deleted_run_leaves_every_query_and_comes_back(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", 10.0), run_data.run("r2", 11.0, layout="nhwc"))
+    assert ready.delete_runs(["r1"]) == 1
+    assert speeds(ready) == [11.0]
+    assert ready.query("speed_rows", device_ids=[HERE])["source_file"].tolist() == ["r2"]
+    assert ready.query("setups").query("device_id == @HERE")["layout"].tolist() == ["nhwc"]
+    assert ready.query("devices").set_index("device_id").loc[HERE, "n_rows"] == 1
+    assert ready.runs()["run_id"].tolist() == ["r2"]
+    assert ready.runs(with_deleted=True).set_index("run_id")["deleted"].to_dict() == {"r1": True, "r2": False}
+    assert run_of(ready.run_content("r1")).run_id == "r1"  # nothing is lost
+    assert ready.restore_runs(["r1"]) == 1
+    assert speeds(ready) == [10.0, 11.0]
 
 
-def test_deleting_twice_and_restoring_what_is_there_change_nothing(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
-    assert [small.delete_runs(["r1", "r1"]), small.delete_runs(["r1"])] == [1, 0]
-    assert [small.restore_runs(["r1"]), small.restore_runs(["r1"])] == [1, 0]
-    assert len(small.runs()) == 1
+def test_deleting_twice_and_restoring_what_is_there_change_nothing(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
+    assert [ready.delete_runs(["r1", "r1"]), ready.delete_runs(["r1"])] == [1, 0]
+    assert [ready.restore_runs(["r1"]), ready.restore_runs(["r1"])] == [1, 0]
+    assert len(ready.runs()) == 1
 
 
-def test_unknown_run_is_named_with_close_ones_and_nothing_is_deleted(small: Store) -> None:
-    run_data.save(small, run_data.run("20260701-abc"))
+def test_unknown_run_is_named_with_close_ones_and_nothing_is_deleted(ready: Store) -> None:
+    run_data.save(ready, run_data.run("20260701-abc"))
     with pytest.raises(UnknownName, match=r"Unknown run '20260701-abd'. Did you mean 20260701-abc\?"):
-        small.delete_runs(["20260701-abc", "20260701-abd"])
+        ready.delete_runs(["20260701-abc", "20260701-abd"])
     with pytest.raises(UnknownName, match="python -m advisor runs"):
-        small.run_content("20260701-abd")
-    assert len(small.runs()) == 1
+        ready.run_content("20260701-abd")
+    assert len(ready.runs()) == 1
 
 
-def test_machine_is_a_device_with_its_name_and_kind(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
-    known = small.query("devices").set_index("device_id").loc[HERE]
+def test_machine_is_a_device_with_its_name_and_kind(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
+    known = ready.query("devices").set_index("device_id").loc[HERE]
     assert (known["name"], known["kind"], known["vendor"]) == ("TestChip, 2 cores", "cpu", "Test")
     assert (known["memory_gb"], known["n_models"], known["measured_here"]) == (8.0, 1, True)
 
 
-def test_published_device_keeps_its_name_and_is_marked_as_measured_here(small: Store) -> None:
+def test_published_device_keeps_its_name_and_is_marked_as_measured_here(ready: Store) -> None:
     run_data.save(
-        small, run_data.run("r1", device_id="i7-12700h"), machine=run_data.MACHINE | {"device_id": "i7-12700h"}
+        ready, run_data.run("r1", device_id="i7-12700h"), machine=run_data.MACHINE | {"device_id": "i7-12700h"}
     )
-    found = small.query("devices").query("device_id == 'i7-12700h'")
+    found = ready.query("devices").query("device_id == 'i7-12700h'")
     assert len(found) == 1
     assert found["name"].iloc[0] != "TestChip, 2 cores"
     assert bool(found["measured_here"].iloc[0])
 
 
-def test_imported_rows_of_an_unknown_machine_stay_own(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
-    small.save("speed", speed_row())
-    other = small.query("devices").set_index("device_id").loc["my-box"]
+def test_imported_rows_of_an_unknown_machine_stay_own(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
+    ready.save("speed", speed_row())
+    other = ready.query("devices").set_index("device_id").loc["my-box"]
     assert (other["kind"], bool(other["measured_here"])) == ("own", False)
 
 
-def test_own_measurements_are_a_source_once_there_are_any(small: Store) -> None:
-    assert "own-measurement" not in set(small.query("sources")["source_id"])
-    run_data.save(small, run_data.run("r1"), run_data.run("r2", started_at="2026-07-03T00:00:00+00:00"))
-    mine = small.query("sources").set_index("source_id").loc["own-measurement"]
+def test_own_measurements_are_a_source_once_there_are_any(ready: Store) -> None:
+    assert "own-measurement" not in set(ready.query("sources")["source_id"])
+    run_data.save(ready, run_data.run("r1"), run_data.run("r2", started_at="2026-07-03T00:00:00+00:00"))
+    mine = ready.query("sources").set_index("source_id").loc["own-measurement"]
     assert (mine["title"], mine["n_speed"], mine["date"]) == ("Measured by you with this advisor", 2, "2026-07-03")
 
 
-def test_sweep_that_drifted_makes_its_steady_runs_noisy_and_says_why(small: Store) -> None:
+def test_sweep_that_drifted_makes_its_steady_runs_noisy_and_says_why(ready: Store) -> None:
     run_data.save(
-        small,
+        ready,
         run_data.run("r1", 10.0, job_id="j1", sweep_id="s"),
         run_data.run("r2", 11.0, job_id="j2", sweep_id="s", layout="nhwc"),
     )
     times = {"sweep_id": "s", "sentinel": "resnet18"}
-    assert small.save_sweep(times | {"job_id": "j1", "before_ms": 10.0, "after_ms": 10.7}) == pytest.approx(0.07)
-    assert small.save_sweep(times | {"job_id": "j2", "before_ms": 10.0, "after_ms": 9.6}) == pytest.approx(0.04)
-    listed = small.runs().set_index("run_id")
+    assert ready.save_sweep(times | {"job_id": "j1", "before_ms": 10.0, "after_ms": 10.7}) == pytest.approx(0.07)
+    assert ready.save_sweep(times | {"job_id": "j2", "before_ms": 10.0, "after_ms": 9.6}) == pytest.approx(0.04)
+    listed = ready.runs().set_index("run_id")
     assert listed["verdict"].to_dict() == {"r1": "noisy", "r2": "steady"}
     assert listed.loc["r1", "drift"] == pytest.approx(0.07)
     assert listed.loc["r1", "verdict_reasons"] == "The sentinel resnet18 drifted by 7 % over the sweep."
-    rows = small.query("runs", device_id=HERE, task="infer").set_index("layout")
+    rows = ready.query("runs", device_id=HERE, task="infer").set_index("layout")
     assert rows["verdict"].to_dict() == {"nchw": "noisy", "nhwc": "steady"}
     assert rows.loc["nchw", "note"] == "noisy: The sentinel resnet18 drifted by 7 % over the sweep."
     assert rows.loc["nhwc", "note"] == ""
 
 
-def test_sentinel_that_failed_leaves_the_drift_unknown(small: Store) -> None:
-    run_data.save(small, run_data.run("r1", job_id="j1", sweep_id="s"))
+def test_sentinel_that_failed_leaves_the_drift_unknown(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", job_id="j1", sweep_id="s"))
     values = {"sweep_id": "s", "job_id": "j1", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": None}
-    assert small.save_sweep(values) is None
-    assert small.runs()["verdict"].tolist() == ["steady"]
+    assert ready.save_sweep(values) is None
+    assert ready.runs()["verdict"].tolist() == ["steady"]
 
 
-def test_newest_roof_of_a_precision_and_threads_counts(small: Store) -> None:
+def test_newest_roof_of_a_precision_and_threads_counts(ready: Store) -> None:
     old, new = ({"precision": "fp32", "threads": 2, "macs_per_s": m, "bytes_per_s": 1e10} for m in (1e10, 2e10))
-    small.save_roofs(HERE, [old])
-    small.save_roofs(HERE, [new, {**new, "precision": "bf16"}])
-    small.save_roofs("elsewhere", [old])
-    assert small.roofs(HERE)[["precision", "macs_per_s"]].to_numpy().tolist() == [["bf16", 2e10], ["fp32", 2e10]]
+    ready.save_roofs(HERE, [old])
+    ready.save_roofs(HERE, [new, {**new, "precision": "bf16"}])
+    ready.save_roofs("elsewhere", [old])
+    assert ready.roofs(HERE)[["precision", "macs_per_s"]].to_numpy().tolist() == [["bf16", 2e10], ["fp32", 2e10]]
 
 
-def test_version_changes_with_every_change(small: Store) -> None:
-    small.ensure()
-    seen = [small.version()]
+def test_version_changes_with_every_change(ready: Store) -> None:
+    ready.ensure()
+    seen = [ready.version()]
     for change in (
-        lambda: run_data.save(small, run_data.run("r1")),
-        lambda: small.delete_runs(["r1"]),
-        lambda: small.restore_runs(["r1"]),
-        lambda: run_data.save(small, run_data.run("r2")),
+        lambda: run_data.save(ready, run_data.run("r1")),
+        lambda: ready.delete_runs(["r1"]),
+        lambda: ready.restore_runs(["r1"]),
+        lambda: run_data.save(ready, run_data.run("r2")),
     ):
         change()
-        seen.append(small.version())
+        seen.append(ready.version())
     assert len(set(seen)) == len(seen)
 
 
-def test_store_of_step_1_opens_and_keeps_its_rows(small: Store) -> None:
-    small.ensure()
+def test_store_of_step_1_opens_and_keeps_its_rows(ready: Store) -> None:
+    ready.ensure()
     name, text = statements.migrations()[0]
-    with duckdb.connect(str(small.local_path)) as con:
+    with duckdb.connect(str(ready.local_path)) as con:
         con.execute("CREATE TABLE migrations (step INTEGER PRIMARY KEY, name VARCHAR)")
         con.execute(text)
         con.execute("INSERT INTO migrations VALUES (1, ?)", [name])
         con.register("incoming", speed_row().drop(columns="line"))
         con.execute("INSERT INTO speed BY NAME SELECT *, 'key' AS row_key FROM incoming")
-    assert small.runs().empty
-    assert small.query("speed_rows", device_ids=["my-box"])["latency_ms"].tolist() == [7.5]
-    assert run_data.save(small, run_data.run("r1", 10.0)) == 1
-    assert small.query("speed_rows", device_ids=["my-box"])["latency_ms"].tolist() == [7.5]
+    assert ready.runs().empty
+    assert ready.query("speed_rows", device_ids=["my-box"])["latency_ms"].tolist() == [7.5]
+    assert run_data.save(ready, run_data.run("r1", 10.0)) == 1
+    assert ready.query("speed_rows", device_ids=["my-box"])["latency_ms"].tolist() == [7.5]
 
 
 # -- faults ----------------------------------------------------------------------------------------
@@ -244,9 +244,9 @@ def whole_runs(store: Store) -> list[str]:
     ("dies_at", "kept"),
     [("INSERT OR IGNORE INTO speed", []), ("COMMIT", []), ("close", ["r1"])],
 )
-def test_kill_at_any_statement_leaves_a_whole_run_or_none(small: Store, dies_at: str, kept: list[str]) -> None:
-    small.migrate()
-    before = small.version()
+def test_kill_at_any_statement_leaves_a_whole_run_or_none(ready: Store, dies_at: str, kept: list[str]) -> None:
+    ready.migrate()
+    before = ready.version()
     script = f"""
         import advisor.evidence.store as module
         class Dying:
@@ -263,36 +263,36 @@ def test_kill_at_any_statement_leaves_a_whole_run_or_none(small: Store, dies_at:
         run_data.save(store, run_data.run("r1", 10.0))
         print("saved", flush=True)
     """
-    with child(small, script) as dying:
+    with child(ready, script) as dying:
         out, _ = dying.communicate(timeout=60)
     assert (dying.returncode, out) == (-9, "")
-    assert whole_runs(small) == kept
-    assert (small.version() != before) == bool(kept)  # caches see what was committed but not yet checkpointed
-    assert run_data.save(small, run_data.run("r1", 10.0)) == (0 if kept else 1)
-    assert whole_runs(small) == ["r1"]
+    assert whole_runs(ready) == kept
+    assert (ready.version() != before) == bool(kept)  # caches see what was committed but not yet checkpointed
+    assert run_data.save(ready, run_data.run("r1", 10.0)) == (0 if kept else 1)
+    assert whole_runs(ready) == ["r1"]
 
 
 @pytest.mark.parametrize("lines", [1, 3])
-def test_every_run_reported_as_saved_survives_a_kill(small: Store, lines: int) -> None:
-    small.migrate()
+def test_every_run_reported_as_saved_survives_a_kill(ready: Store, lines: int) -> None:
+    ready.migrate()
     script = """
         import itertools
         for i in itertools.count(1):
             run_data.save(store, run_data.run(f"r{i}", float(i), layout="nchw"))
             print(f"r{i}", flush=True)
     """
-    with child(small, script) as saving:
+    with child(ready, script) as saving:
         assert saving.stdout is not None
         said = [saving.stdout.readline().strip() for _ in range(lines)]
         saving.kill()
-    kept = whole_runs(small)
+    kept = whole_runs(ready)
     assert set(said) <= set(kept)
     assert len(kept) - len(said) in (0, 1)
 
 
-def test_full_disk_is_one_sentence_and_saves_nothing(small: Store) -> None:
+def test_full_disk_is_one_sentence_and_saves_nothing(ready: Store) -> None:
     """A file size limit makes every write fail the way a full disk does."""
-    run_data.save(small, run_data.run("r1", 10.0))
+    run_data.save(ready, run_data.run("r1", 10.0))
     script = """
         import resource
         from advisor.errors import StoreUnusable
@@ -304,27 +304,27 @@ def test_full_disk_is_one_sentence_and_saves_nothing(small: Store) -> None:
             except StoreUnusable as exc:
                 print(exc, flush=True)
     """
-    with child(small, script) as full:
+    with child(ready, script) as full:
         out, _ = full.communicate(timeout=60)
     assert out.count("\n") == 2
     assert out.count("free some space or set ADVISOR_HOME") == 2
-    assert whole_runs(small) == ["r1"]
+    assert whole_runs(ready) == ["r1"]
 
 
-def test_run_waits_for_a_lock_a_bounded_time_and_can_be_saved_after(small: Store) -> None:
-    run_data.save(small, run_data.run("r1"))
+def test_run_waits_for_a_lock_a_bounded_time_and_can_be_saved_after(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1"))
     script = """
         import sys
         with store._reading():
             print("held", flush=True)
             sys.stdin.read()
     """
-    head = textwrap.dedent(_CHILD).format(home=str(small.home), data=str(small.data))
+    head = textwrap.dedent(_CHILD).format(home=str(ready.home), data=str(ready.data))
     reader = subprocess.Popen(
         [sys.executable, "-c", head + textwrap.dedent(script)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    hasty = Store(small.home, small.data, wait_s=0.2)
+    hasty = Store(ready.home, ready.data, wait_s=0.2)
     with reader:
         assert reader.stdout is not None
         assert reader.stdin is not None
