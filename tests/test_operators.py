@@ -15,6 +15,8 @@ timm = pytest.importorskip("timm")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from advisor.measure import lines  # noqa: E402
+from advisor.measure.run import Work  # noqa: E402
 from advisor.measure.workers import operator_classes as classes  # noqa: E402
 from advisor.measure.workers import operator_times, operators  # noqa: E402
 
@@ -123,6 +125,21 @@ def test_attention_over_parts_of_decomposed_operators_is_the_same() -> None:
     parts = [o for o in mode.found if o is not None]
     for kind in ("attention", "linear"):
         assert sum(o.macs for o in parts if o.kind == kind) == sum(o.macs for o in whole.of(kind))
+
+
+def test_casts_of_autocast_change_no_macs() -> None:
+    model, x = Attention(fused=True).eval(), torch.zeros(2, 5, 12)
+
+    def run() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            model(x)
+
+    narrow, plain = operators.count_pass(run, operators.weights_of(model)), operators.count(model, x)
+    assert [narrow.of(k) and sum(o.macs for o in narrow.of(k)) for k in ("linear", "attention")] == [
+        sum(o.macs for o in plain.of(k)) for k in ("linear", "attention")
+    ]
+    casts = [o for o in narrow.operators if o.name == "to"]
+    assert any(o.bytes == o.weight_bytes > 0 for o in casts), "weights are cast in each pass, which moves bytes"
 
 
 def test_recurrent_layer_multiplies_at_every_step() -> None:
@@ -295,3 +312,4 @@ def test_a_real_profile_finds_the_convolution_that_does_the_work() -> None:
     assert next(row.name for row in work.operators if row.name != classes.BETWEEN) == "dense convolution"
     assert sum(row.time_ms for row in work.operators) == pytest.approx(7.0)
     assert work.bytes == operators.count(model, x).bytes
+    assert lines.typed(lines.plain(work), Work) == work, "it reaches the process that asked for it"

@@ -86,7 +86,7 @@ def divided(
     macs: dict[str, float] = defaultdict(float)
     for call, ms in zip(calls, each_ms, strict=True):
         kind = classes.OTHER if call is None else call.kind
-        spent[kind] += ms
+        spent[kind] += float(ms)
         macs[kind] += 0 if call is None else call.macs
     between = between if between > _LEAST_BETWEEN else 0.0
     whole = sum(spent.values()) / (1 - between)
