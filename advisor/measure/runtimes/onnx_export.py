@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import os
+import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import psutil
 import torch
 from torch import nn
 
@@ -24,6 +28,8 @@ OPSET = 17
 # disk, so that a killed process leaves no file behind.
 _MOST_IN_MEMORY_BYTES = 1_800_000_000
 REASON_CHARACTERS = 200
+_SCRATCH = "advisor-onnx-"
+_LEFT_AFTER_S = 3600.0
 _CANNOT_EXPORT = "PyTorch cannot export this network to ONNX"
 
 
@@ -92,9 +98,20 @@ def by_tracing_or_newer(model: nn.Module, example: torch.Tensor, file: str | IO[
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder of its own that is removed afterwards, with what is in it."""
-    with tempfile.TemporaryDirectory(prefix="advisor-onnx-", ignore_cleanup_errors=True) as folder:
+    """A folder of its own that is removed afterwards, with what is in it, and with what killed processes left."""
+    _remove_left_behind()
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+def _remove_left_behind() -> None:
+    """Folders whose process is gone. Not fresh ones: another container may share the folder, not the process ids."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        with contextlib.suppress(OSError):
+            old = time.time() - folder.stat().st_mtime > _LEFT_AFTER_S
+            if old and owner.isdigit() and not psutil.pid_exists(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

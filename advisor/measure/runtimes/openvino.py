@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
 import warnings
@@ -16,7 +15,13 @@ from torch import nn
 
 from advisor.measure.request import Request
 from advisor.measure.runtimes.interface import CannotRun, Prepared
-from advisor.measure.runtimes.onnx_export import by_tracing, in_one_sentence, missing_package, onnx_model
+from advisor.measure.runtimes.onnx_export import (
+    by_tracing,
+    in_one_sentence,
+    memory_ran_out,
+    missing_package,
+    onnx_model,
+)
 
 _NAME = "OpenVINO"
 # our precision -> OpenVINO's hint; "auto" gives none, and then a CPU with native bfloat16 takes that
@@ -102,10 +107,14 @@ def _network(library: Any, core: Any, model: nn.Module, example: torch.Tensor) -
         with onnx_model(model, example, by_tracing) as source:
             return core.read_model(source), "ONNX"
     except CannotRun as not_exported:
-        with contextlib.suppress(ImportError), warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing, as for ONNX
-            return library.convert_model(model, example_input=example, input=[list(example.shape)]), "convert_model"
-        raise not_exported
+            try:
+                return library.convert_model(model, example_input=example, input=[list(example.shape)]), "convert_model"
+            except Exception as exc:  # as in in_one_sentence
+                if memory_ran_out(exc):
+                    raise
+                raise not_exported from exc  # the reason of the usual way says more
 
 
 def _config(precision: str, threads: int) -> dict[str, Any]:
