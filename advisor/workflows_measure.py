@@ -142,7 +142,9 @@ def _jobs(home: Path, data: Path) -> Jobs:
 
     def save(run: Run) -> None:
         times = run.measured.latency.times_ms if run.measured else ()
-        store.save_run(lines.plain(run), times, rows.speed_rows(run), lines.plain(_described(run.request.target)))
+        # a run that failed because its target is not here has no machine
+        described = lines.plain(_described(run.request.target)) if run.device_id else None
+        store.save_run(lines.plain(run), times, rows.speed_rows(run), described)
 
     def save_sweep(drift: Drift) -> None:
         store.save_sweep(lines.plain(drift))

@@ -36,7 +36,7 @@ def save_run(
     values: Mapping[str, Any],
     times_ms: Sequence[float],
     rows: pd.DataFrame,
-    machine: Mapping[str, Any],
+    machine: Mapping[str, Any] | None,
 ) -> bool:
     """Add a run, its speed rows, and its machine where that is new.
 
@@ -45,7 +45,7 @@ def save_run(
             in it, but only `times_ms` is stored.
         times_ms: The raw times of the latency, empty where nothing was timed.
         rows: Typed speed rows with `evidence`; none where the run failed.
-        machine: `device_id`, `name`, `kind`, `vendor`, `memory_gb` and `details`.
+        machine: `device_id`, `name`, `kind`, `vendor`, `memory_gb` and `details`; None where it is not there.
 
     Returns:
         False where a run of that id is there already; nothing is changed then.
@@ -55,7 +55,8 @@ def save_run(
     row = _run_row(values, times_ms)
     _insert(con, "run", row)
     names = ("device_id", "name", "kind", "vendor", "memory_gb")
-    _insert(con, "machine", {**{n: machine[n] for n in names}, "details": _json(machine["details"])})
+    if machine is not None:
+        _insert(con, "machine", {**{n: machine[n] for n in names}, "details": _json(machine["details"])})
     if len(rows):
         columns = ", ".join((*COLUMNS["speed"], "evidence"))
         con.register("incoming", rows)

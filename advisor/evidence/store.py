@@ -144,7 +144,11 @@ class Store:
             return _count(con, kind) - before
 
     def save_run(
-        self, values: Mapping[str, Any], times_ms: Sequence[float], rows: pd.DataFrame, machine: Mapping[str, Any]
+        self,
+        values: Mapping[str, Any],
+        times_ms: Sequence[float],
+        rows: pd.DataFrame,
+        machine: Mapping[str, Any] | None,
     ) -> bool:
         """Save a finished run with its speed rows and its machine, see `run_store.save_run`; False if it is known."""
         with self._writing() as con:
