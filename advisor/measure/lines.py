@@ -44,7 +44,14 @@ class BrokenLine(ValueError):
 
 def encode(kind: str, value: Any) -> bytes:
     """A message as a line, newline included: `{"kind": kind, "value": ...}`."""
-    return msgspec.json.encode({"kind": kind, "value": value}) + b"\n"
+    return msgspec.json.encode({"kind": kind, "value": value}, enc_hook=_plain_text) + b"\n"
+
+
+def _plain_text(value: Any) -> str:
+    """Libraries give their version as a kind of str, which JSON has as str."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(f"a {type(value).__name__} is no JSON value")
 
 
 def decode(line: bytes) -> tuple[str, Any]:
