@@ -7,6 +7,7 @@ AdvisorError
 ├── ImportFailed        a results file that cannot be read at all
 ├── RefreshFailed       newer upstream tables could not be fetched or did not validate
 ├── CatalogueFailed     timm's catalogue could not be built
+├── ProfilesFailed      the operators of networks could not be counted
 └── StoreError
     ├── StoreLocked     another process holds the file
     ├── StoreTooNew     written by a newer version
@@ -53,6 +54,10 @@ class RefreshFailed(AdvisorError):
 
 class CatalogueFailed(AdvisorError):
     """timm's catalogue could not be built."""
+
+
+class ProfilesFailed(AdvisorError):
+    """The operators of networks could not be counted."""
 
 
 class StoreError(AdvisorError):

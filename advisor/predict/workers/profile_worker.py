@@ -1,9 +1,8 @@
 """Child process: which operators networks run, counted on torch's `meta` device, one JSON line a network.
 
-Standard input is JSON lines `[architecture, img_size]`. On standard output the first line is `{"counter": ...,
-"timm": ...}`; then comes for every line that was read `{"architecture": ..., "img_size": ..., "params": ...,
-"operators": [{"count": ..., signature}, ...], "uncounted": [...]}`, or `{"architecture": ..., "img_size": ...,
-"reason": ...}` where the network could not be counted. Everything else that is printed goes to stderr.
+Standard input is JSON lines `[architecture, img_size]`. Standard output has one line for each: the fields of
+`CostProfile`, or `{"architecture": ..., "img_size": ..., "reason": ...}` where the network could not be counted.
+Everything else that is printed goes to stderr.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ _BYTES_PER_VALUE = 4  # fp32
 
 def records(asked: Iterable[tuple[str, int]]) -> Iterator[dict[str, Any]]:
     """Yield the lines of all networks asked for, in their order."""
-    yield {"counter": COUNTER, "timm": timm.__version__}
     for architecture, img_size in asked:
         named = {"architecture": architecture, "img_size": img_size}
         try:
@@ -54,16 +52,19 @@ def counted(architecture: str, img_size: int) -> dict[str, Any]:
     if not timm.is_model(architecture):
         raise CannotRun(f"timm lists no '{architecture}'.")
     cfg = get_pretrained_cfg(architecture)
-    channels, *native = (3, 224, 224) if cfg is None else cfg.input_size
-    size = tuple(native) if img_size == native[1] else (img_size, img_size)
-    with sizes_in_words(architecture, size, (native[0], native[1])), torch.device("meta"):
-        model = _create(architecture, None if size == tuple(native) else img_size).eval()
+    channels, height, width = (3, 224, 224) if cfg is None else cfg.input_size
+    native = height, width
+    size = native if img_size == width else (img_size, img_size)
+    with sizes_in_words(architecture, size, native), torch.device("meta"):
+        model = _create(architecture, None if size == native else img_size).eval()
         found = count(model, torch.empty(1, channels, *size), bytes_per_value=_BYTES_PER_VALUE)
     distinct = Counter(signature(operator) for operator in found.operators)
     return {
         "params": sum(parameter.numel() for parameter in model.parameters()),
-        "operators": [{"count": times} | asdict(operator) for operator, times in distinct.items()],
-        "uncounted": list(found.uncounted),
+        "operators": [(asdict(operator), times) for operator, times in distinct.items()],
+        "uncounted": found.uncounted,
+        "counter": COUNTER,
+        "timm": timm.__version__,
     }
 
 
