@@ -61,6 +61,11 @@ def test_schema_takes_the_rows_as_they_are() -> None:
     assert rows.dtypes[["batch_size", "img_size", "latency_ms", "peak_memory_mb"]].tolist() == ["float64"] * 4
 
 
+def test_software_of_a_gpu_names_cuda() -> None:
+    environment = {"versions": {"torch": "2.15.0", "timm": "1.0.31"}, "runtime": {"cuda": "13.0", "tf32": True}}
+    assert software("pytorch-eager", environment) == "torch 2.15.0, timm 1.0.31, CUDA 13.0"
+
+
 @pytest.mark.parametrize(
     ("versions", "said"),
     [

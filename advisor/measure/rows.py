@@ -67,10 +67,11 @@ def _conditions(run: Run, found: Measured) -> dict[str, Any]:
 
 
 def software(runtime: str, environment: Mapping[str, Any]) -> str:
-    """The packages behind a runtime's speed with their versions: 'torch 2.15.0, timm 1.0.31, openvino 2026.4'."""
+    """What is behind a runtime's speed, with versions: 'torch 2.15.0, timm 1.0.31, CUDA 13.0' on a GPU."""
     versions = environment.get("versions") or {}
-    named = (next((p for p in group if versions.get(p)), None) for group in _SOFTWARE[runtime])
-    return ", ".join(f"{package} {versions[package]}" for package in named if package)
+    named = [next((p for p in group if versions.get(p)), None) for group in _SOFTWARE[runtime]]
+    cuda = (environment.get("runtime") or {}).get("cuda")
+    return ", ".join([*(f"{name} {versions[name]}" for name in named if name), *([f"CUDA {cuda}"] if cuda else [])])
 
 
 def _peak_mb(found: Measured) -> float | None:
