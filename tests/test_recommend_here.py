@@ -202,6 +202,7 @@ def test_other_setups_are_kept_apart_and_the_fastest_of_them_is_chosen(ready: St
     assert answer.pick is not None
     assert (answer.pick.runtime, answer.pick.precision, answer.pick.latency_ms) == ("openvino", "bf16", 6.0)
     assert "Answers from 1 model measured there." in answer.setup
+    assert reason(answer, "measured-models-only").text.startswith("Chosen among the one model measured on TestChip")
 
 
 # -- noisy runs and intervals ------------------------------------------------------------------------
