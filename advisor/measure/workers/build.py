@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -16,41 +17,45 @@ from advisor.measure.runtimes.interface import CannotRun
 from advisor.measure.workers import weights
 
 SEED = 0  # of weights and images: equal requests time equal numbers
+DISTINCT = 32  # random images in a batch; more are repeated, as making them would take longer than using them
 _REASON = 160  # characters of a network's own complaint that a sentence repeats
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """A network in eval mode, fp32, contiguous, on the CPU.
+class Facts:
+    """What is known of a network once it is built, to be kept when the network itself is let go.
 
     Attributes:
         shape: Channels, height and width of its images.
         native: Height and width that it was designed for, px.
+        params: Parameters, with the classifier.
+        weights_file_mb: Parameters and buffers as stored in a file, in fp32 and MB.
+        config: timm's description of its weights, with crop, mean and deviation of its images.
     """
 
-    model: nn.Module
     architecture: str
     shape: tuple[int, int, int]
     native: tuple[int, int]
+    params: int
+    weights_file_mb: float
+    config: dict[str, Any]
 
-    @property
-    def params(self) -> int:
-        """Parameters, with the classifier."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
 
-    @property
-    def weights_file_mb(self) -> float:
-        """Parameters and buffers as stored in a file, in fp32 and MB."""
-        return sum(t.numel() * t.element_size() for t in self.model.state_dict().values()) / 1e6
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A network in fp32, contiguous, on the CPU, with ordinary random weights."""
+
+    model: nn.Module
+    facts: Facts
 
 
 def build(architecture: str, img_size: int | None = None, *, train: bool = False) -> Built:
-    """Build a network; the same arguments give the same weights.
+    """Build a network, in eval mode unless it is to be trained; the same arguments give the same weights.
 
     Args:
         architecture: A name that timm lists.
         img_size: Side in px; None takes the native size.
-        train: Leave it in training mode, with gradients.
+        train: Leave it in training mode.
 
     Raises:
         UnknownName: timm lists no such name; offers close ones.
@@ -64,12 +69,31 @@ def build(architecture: str, img_size: int | None = None, *, train: bool = False
             model = _create(architecture, None if shape[1:] == (height, width) else img_size)
         weights.settle(model.eval(), postponed, seed=SEED)
         weights.calibrate(model, shape, seed=SEED)
-    return Built(model.train(train), architecture, shape, (height, width))
+    model.train(train)
+    facts = Facts(
+        architecture, shape, (height, width), sum(p.numel() for p in model.parameters()),
+        sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 1e6,
+        dict(getattr(model, "pretrained_cfg", None) or {}),
+    )  # fmt: skip
+    return Built(model, facts)
 
 
-def images(built: Built, batch_size: int) -> torch.Tensor:
-    """A batch of random images, like normalised ones: mean 0, deviation 1."""
-    return torch.randn(batch_size, *built.shape, generator=torch.Generator().manual_seed(SEED))
+def images(facts: Facts, batch_size: int) -> torch.Tensor:
+    """A batch of random images, like normalised ones: mean 0, deviation 1; at most `DISTINCT` different ones."""
+    few = torch.randn(min(batch_size, DISTINCT), *facts.shape, generator=torch.Generator().manual_seed(SEED))
+    return repeated(few, batch_size)
+
+
+def repeated(few: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """A batch from fewer images in turn, on their device and in their layout, with no memory beside it."""
+    if len(few) == batch_size:
+        return few
+    plain = few.is_contiguous()
+    memory_format = torch.contiguous_format if plain else torch.channels_last
+    batch = torch.empty((batch_size, *few.shape[1:]), dtype=few.dtype, device=few.device, memory_format=memory_format)
+    for start in range(0, batch_size, len(few)):
+        batch[start : start + len(few)].copy_(few[: batch_size - start])
+    return batch
 
 
 @contextlib.contextmanager

@@ -27,7 +27,10 @@ _SCALE_SPREAD = 0.1  # relative, of scales of norms
 _LAYER_SCALE = 0.1  # trained layer scales are 0.01 to 1 where their initial value is 1e-6 to 1e-4
 _SMALL = 0.05  # an initial constant below it is such a scale
 _LAST_SCALE = 0.5  # where a block's last norm starts at 0
-_CALIBRATION_PX = 64  # enough for the scale of activations at any size
+# Images of the pass that calibrates, relative to the network's own and at least so many px. The smaller the maps,
+# the more of a kernel falls on padding: at 64 px EfficientNet-B0 is off by a factor of 1000 at its end.
+_CALIBRATION_SHARE = 5 / 8
+_CALIBRATION_PX = (160, 32)  # least, and step
 _LARGEST = 1e4  # a value above it was left undefined, or no half-precision type could hold its products
 
 _RANDOM = frozenset({
@@ -149,7 +152,7 @@ def calibrate(model: nn.Module, shape: tuple[int, int, int], *, seed: int) -> No
     hooks = [norm.register_forward_pre_hook(_take_statistics(generator)) for norm in norms]
     try:
         with torch.inference_mode():
-            small = tuple(min(side, _CALIBRATION_PX) for side in shape[1:])
+            small = tuple(map(_calibration_px, shape[1:]))
             try:
                 model(torch.randn(1, shape[0], *small, generator=generator))
             # A network may refuse another size than its own in any way that its code can.
@@ -160,6 +163,11 @@ def calibrate(model: nn.Module, shape: tuple[int, int, int], *, seed: int) -> No
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _calibration_px(side: int) -> int:
+    least, step = _CALIBRATION_PX
+    return min(side, max(least, math.ceil(side * _CALIBRATION_SHARE / step) * step))
 
 
 def _take_statistics(generator: torch.Generator) -> Callable[[Any, tuple[Any, ...]], None]:
