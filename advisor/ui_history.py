@@ -97,7 +97,7 @@ def compared(store: Store, run_ids: Sequence[str]) -> None:
             f"({views_measure.interval(*latency.ci95)}) · {run.started_at[:16].replace('T', ' ')} UTC"
         )
     latencies = [run.measured.latency for run in runs if run.measured is not None]
-    figure = charts_measure.comparison_figure(latencies[0], latencies[1], NAMES)
+    figure = charts_measure.comparison_figure(latencies[0], latencies[1], NAMES).update_layout(margin_t=8)
     ui_runs.chart(figure, key=f"mea_compared_{'_'.join(run_ids)}", alt="The raw times of both runs, A above B.")
     for caveat in found.caveats:
         st.caption(caveat)

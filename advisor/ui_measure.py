@@ -214,8 +214,8 @@ def _advanced() -> None:
         first, second, third, fourth = st.columns(4)
         first.selectbox("Device", list(machine.targets()), key="mea_target", persist_state="session")
         second.selectbox(
-            "Precision", [None, *_precisions()], key="mea_precision", persist_state="session",
-            format_func=lambda p: p or "usual of each runtime",
+            "Precision", _precisions(), index=None, key="mea_precision", persist_state="session",
+            placeholder="Usual of each runtime",
         )  # fmt: skip
         third.selectbox(
             "Memory layout", list(LAYOUTS), key="mea_layout", persist_state="session", format_func=_LAYOUTS.__getitem__,

@@ -109,15 +109,17 @@ def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
         f"{ui.evidence_badge('measured')} {views_beside.side_by_side_sentence(compared, one.request.architecture)}"
     )
     timed = list(compared[compared["latency_ms"].notna()]["run_id"])
-    left, right = st.columns([3, 2], gap="medium") if timed else (st.container(), st.container())
+    left, right = st.columns([3, 2], gap="medium") if len(timed) > 1 else (st.container(), None)
     with left:
         text_table(views_beside.side_by_side_text(compared), key="side")
         for row in compared[compared["reason"] != ""].to_dict("records"):
             st.caption(f"✗ {row['setup']}: {row['reason']}")
     if not timed:
         return
-    with right:
-        chart(charts_measure.runtimes_figure(compared), key=f"mea_runtimes_{run_id}", alt="Latency of each setup.")
+    if right is not None:
+        figure = charts_measure.runtimes_figure(compared).update_layout(margin_t=24)  # it has no legend
+        with right:
+            chart(figure, key=f"mea_runtimes_{run_id}", alt="Latency of each setup.")
     setups = dict(zip(compared["run_id"], compared["setup"], strict=True))
     chosen = timed[0] if run_id not in timed else run_id
     if len(timed) > 1:

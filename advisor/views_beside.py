@@ -83,14 +83,18 @@ def side_by_side_text(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side_sentence(found: pd.DataFrame, architecture: str) -> str:
-    """The fastest setup, and how much faster than eager fp32 it is."""
+    """The fastest setup, how much faster than eager fp32 it is, and whether that may be trusted."""
     best = found.iloc[0]
     if best["latency_ms"] != best["latency_ms"]:
         return f"Nothing of `{architecture}` could be measured: {best['reason']}"
-    said = f"Fastest here: **{best['setup']}** with **{_MS(float(best['latency_ms']))}**"
-    if best["speedup"] == best["speedup"] and best["speedup"] != 1.0:
-        said += f", {times_faster(float(best['speedup']))} than eager fp32"
-    return f"{said}."
+    latency = f"**{_MS(float(best['latency_ms']))}**"
+    if found["latency_ms"].notna().sum() == 1:
+        said = f"**{best['setup']}** takes {latency}"
+    else:
+        said = f"Fastest here: **{best['setup']}** with {latency}"
+        if best["speedup"] == best["speedup"] and best["speedup"] != 1.0:
+            said += f", {times_faster(float(best['speedup']))} than eager fp32"
+    return f"{said}, but it is noisy." if best["verdict"] == "noisy" else f"{said}."
 
 
 def comparison_table(found: Comparison, names: tuple[str, str]) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def why(run: Run) -> list[str]:
         bound = "memory traffic" if intensity < ridge else "arithmetic"
         said.append(
             f"It does {counted(found.work.macs / found.latency.p50 * 1000)}MAC/s, {percent(run.roof_fraction)} of what "
-            f"this machine can at {intensity:.3g} MACs a byte, where {bound} is the limit."
+            f"this machine can do at {intensity:.3g} MACs a byte, where {bound} is the limit."
         )
     return said
 

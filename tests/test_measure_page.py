@@ -288,7 +288,7 @@ def test_one_click_measures_and_the_result_appears(home: Path, queues: list[Jobs
     assert ended(queue).status == "done"
     app.run()
     assert not app.exception
-    assert "Fastest here: **pytorch-eager fp32** with **10 ms**" in texts(app)
+    assert "**pytorch-eager fp32** takes **10 ms**" in texts(app)
     assert "✓ gate_net, pytorch-eager · done: 1 of 1 measured" in texts(app)
     assert not app.get("progress")
 
@@ -332,7 +332,7 @@ def test_an_interrupted_job_can_be_taken_up_again(home: Path, queues: list[Jobs]
     app.run()
     assert not app.exception
     assert "interrupted]" not in texts(app)
-    assert "Fastest here: **pytorch-eager fp32** with **10 ms**" in texts(app)
+    assert "**pytorch-eager fp32** takes **10 ms**" in texts(app)
 
 
 # -- faults ------------------------------------------------------------------------------------------------

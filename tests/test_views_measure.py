@@ -80,7 +80,7 @@ def test_blocks_are_told_beside_the_number_of_samples() -> None:
 def test_why_names_the_class_out_of_proportion_and_the_side_of_the_roof(runs: dict[str, Run]) -> None:
     first, second = views_measure.why(runs["run-3"])
     assert first == "Depthwise convolution takes 50 % of the time of all operators for 10 % of the multiply-adds."
-    assert "18.3 GMAC/s, 37 % of what this machine can at 5 MACs a byte, where memory traffic is the limit" in second
+    assert "18.3 GMAC/s, 37 % of what this machine can do at 5 MACs a byte, where memory traffic is the limit" in second
     assert views_measure.why(runs["run-5"]) == []
 
 
@@ -152,6 +152,7 @@ def test_side_by_side_is_fastest_first_and_relative_to_eager_fp32(runs: dict[str
 def test_side_by_side_takes_the_stores_verdict_where_a_sweep_drifted(runs: dict[str, Run]) -> None:
     found = views_beside.side_by_side(mobilenet(runs), {"run-7": "noisy"})
     assert found["verdict"][0] == "noisy"
+    assert views_beside.side_by_side_sentence(found, "x").endswith("than eager fp32, but it is noisy.")
 
 
 def test_side_by_side_without_eager_claims_no_ratio(runs: dict[str, Run]) -> None:
@@ -165,6 +166,11 @@ def test_setups_that_differ_in_layout_are_told_apart() -> None:
     assert list(views_beside.side_by_side(pair)["setup"]) == [
         "pytorch-eager fp32, channels last", "pytorch-eager fp32, channels first",
     ]  # fmt: skip
+
+
+def test_one_setup_alone_is_not_called_the_fastest(runs: dict[str, Run]) -> None:
+    found = views_beside.side_by_side([runs["run-6"], runs["run-4"]])
+    assert views_beside.side_by_side_sentence(found, "x") == "**openvino fp32** takes **3 ms**."
 
 
 def test_only_failures_say_why(runs: dict[str, Run]) -> None:

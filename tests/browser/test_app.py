@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.server import CHROMIUM, CHROMIUM_OPTIONS, serving
+from tests.browser.server import CHROMIUM, serving
 from tests.conftest import ROOT
 
 pytestmark = [
@@ -26,31 +26,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(ROOT / "app.py", home=folder / "home", log=folder / "server.log") as address:
         yield address
     assert "Traceback" not in (folder / "server.log").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_OPTIONS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page that must stay without errors; Streamlit's own probing for its base path is none of ours."""
-    tab = chromium.new_page(viewport={"width": 1440, "height": 900})
-    errors: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "/_stcore/" not in str(message.location.get("url")):
-            errors.append(f"{message.text} ({message.location.get('url')})")
-
-    tab.on("console", note)
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    yield tab
-    tab.close()
-    assert errors == []
 
 
 def answer(page: Page) -> str:
