@@ -21,9 +21,10 @@ def reasons(question: Question, considered: pd.DataFrame, pick: Candidate | None
     found = []
     if len(considered) and (considered["evidence"] == "measured").all():
         n = considered["architecture"].nunique()
+        models = f"{n:,} models" if n > 1 else "one model"
         text = (
-            f"Chosen among the {f'{n:,} models' if n > 1 else 'one model'} measured on {device_name}, not among all "
-            "that timm has, so another may do better: measure more on the Measure page or with 'python -m advisor sweep'."
+            f"Chosen among the {models} measured on {device_name}, not among all that timm has, so another may do "
+            "better: measure more on the Measure page or with 'python -m advisor sweep'."
         )
         found.append(Reason("measured-models-only", text, SOURCE))
     if pick is not None and pick.verdict == "noisy":
