@@ -176,12 +176,15 @@ def test_sentinel_that_failed_leaves_the_drift_unknown(ready: Store) -> None:
     assert ready.runs()["verdict"].tolist() == ["steady"]
 
 
-def test_newest_roof_of_a_precision_and_threads_counts(ready: Store) -> None:
-    old, new = ({"precision": "fp32", "threads": 2, "macs_per_s": m, "bytes_per_s": 1e10} for m in (1e10, 2e10))
-    ready.save_roofs(HERE, [old])
-    ready.save_roofs(HERE, [new, {**new, "precision": "bf16"}])
-    ready.save_roofs("elsewhere", [old])
-    assert ready.roofs(HERE)[["precision", "macs_per_s"]].to_numpy().tolist() == [["bf16", 2e10], ["fp32", 2e10]]
+def test_best_roof_of_a_precision_and_threads_counts(ready: Store) -> None:
+    quiet, busy = (
+        {"precision": "fp32", "threads": 2, "macs_per_s": m, "bytes_per_s": b} for m, b in ((2e10, 1e10), (1e10, 3e10))
+    )
+    ready.save_roofs(HERE, [quiet])
+    ready.save_roofs(HERE, [busy, {**busy, "precision": "bf16"}])
+    ready.save_roofs("elsewhere", [{**quiet, "macs_per_s": 9e10}])
+    found = ready.roofs(HERE)[["precision", "macs_per_s", "bytes_per_s", "n"]]
+    assert found.to_numpy().tolist() == [["bf16", 1e10, 3e10, 1], ["fp32", 2e10, 3e10, 2]]
 
 
 def test_version_changes_with_every_change(ready: Store) -> None:

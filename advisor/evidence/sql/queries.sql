@@ -120,7 +120,7 @@ ORDER BY r.started_at DESC, r.run_id DESC;
 SELECT content, times_ms FROM own.run WHERE run_id = $run_id;
 
 -- name: roofs
--- What a device can do: the newest row of each precision and number of threads.
-SELECT precision, threads, macs_per_s, bytes_per_s FROM own.roof WHERE device_id = $device_id
-QUALIFY row_number() OVER (PARTITION BY precision, threads ORDER BY number DESC) = 1
-ORDER BY precision, threads;
+-- What a device can do at each precision and number of threads: the best of all times it was measured.
+SELECT precision, threads, max(macs_per_s) AS macs_per_s, max(bytes_per_s) AS bytes_per_s, count(*) AS n
+FROM own.roof WHERE device_id = $device_id
+GROUP BY precision, threads ORDER BY precision, threads;
