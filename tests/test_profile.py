@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from advisor import workflows_predict
 from advisor.errors import BadQuestion, DataError, ProfilesFailed, UnknownName
 from advisor.predict import profile_files, profiling
 from advisor.predict.profile import FEATURES, CostProfile, NotCounted, assemble, joined
@@ -84,6 +85,12 @@ def conv(channels: int, made: int, *, kernel: Shape = (3, 3), groups: int = 1, k
         (signature(Seen("relu", "activation", 0, ((2, 5),), ((2, 5),))), "element-wise", (0, 0, 0, 0)),
         (signature(Seen("batch_norm", "normalisation", 0, ((2, 5),), ((2, 5),))), "normalisation", (0, 0, 0, 0)),
         (signature(Seen("mean", "other", 0, ((2, 5),), ((2, 1),))), "reduction", (0, 0, 0, 0)),
+        (signature(Seen("max_pool2d", "other", 0, ((1, 4, 5, 5),), ((1, 4, 5, 5),))), "reduction", (0, 0, 0, 0)),
+        (
+            signature(Seen("conv1d", "dense convolution", 32 * 3, ((1, 1, 32), (1, 1, 3)), ((1, 1, 32),), (3,), (1,))),
+            "dense k x k", (1, 32, 3, 1),
+        ),  # of ECA: over channels, not over an image
+        (conv(2, 1, kernel=(7, 7), kind="dense convolution"), "dense k x k", (1, 100, 98, 1)),
         (signature(Seen("max", "other", 0, ((2, 5), (2, 5)), ((2, 5),))), "element-wise", (0, 0, 0, 0)),
         (signature(Seen("cat", "other", 0, ((2, 5), (2, 5)), ((4, 5),))), "element-wise", (0, 0, 0, 0)),
     ],
@@ -378,17 +385,26 @@ def test_bad_questions_start_no_worker(name: str, img_size: int, error: type[Exc
         profiling.one(name, img_size, time_limit_s=0.0)
 
 
-@pytest.mark.timm
-def test_one_network_at_a_size_that_is_not_shipped() -> None:
-    found = profiling.one("resnet18", 128)
-    (macs,) = found.models["macs"]
-    at_224 = profile_files.load().models.query("architecture == 'resnet18' and img_size == 224")["macs"].iloc[0]
-    classifier = 512 * 1000  # all but the classifier grows with the area
-    assert (macs - classifier) * 49 == (at_224 - classifier) * 16
+@pytest.mark.parametrize(
+    ("answers", "error", "words"),
+    [
+        ([BAD], BadQuestion, "odd does not take images of 7 px"),
+        ([], ProfilesFailed, "answered 0 times for one network"),
+    ],
+)
+def test_a_network_that_was_not_counted_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, answers: list[NotCounted], error: type[Exception], words: str
+) -> None:
+    monkeypatch.setattr(profiling, "counted", lambda _asked, **_options: iter(answers))
+    with pytest.raises(error, match=words):
+        profiling.one("resnet18", 100)
 
 
 @pytest.mark.timm
-def test_a_size_that_a_network_does_not_take_is_one_sentence() -> None:
-    with pytest.raises(BadQuestion, match="does not take images of 100 px: ask for its native size, 224 px") as caught:
-        profiling.one("maxvit_tiny_tf_224", 100)
-    assert "\n" not in str(caught.value)
+def test_other_sizes_are_counted_when_asked_for_and_shipped_ones_are_not() -> None:
+    shipped = profile_files.load()
+    assert workflows_predict.profiles(("resnet18", 224)) is shipped
+    found = workflows_predict.profiles(("resnet18", 72), ("resnet18", 224))
+    assert len(found) == len(shipped) + 1
+    small, native = found.models["macs"].to_numpy()[found.rows([("resnet18", 72), ("resnet18", 224)])]
+    assert 0.08 < small / native < 0.16  # (72 / 224)^2 is 0.10; strides round up, and the classifier stays

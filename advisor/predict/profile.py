@@ -68,7 +68,8 @@ class Profiles:
 
     Attributes:
         models: One row a profile with `MODEL_COLUMNS`, in order of architecture and image size where they are the
-            shipped ones. `activations` counts the values that convolutions and products write.
+            shipped ones. `activations` counts the values that convolutions and products write; the scores of a fused
+            attention are never written and do not count.
         operators: One row an operator with `OPERATOR_COLUMNS`.
         counts: Shape (n_profiles, n_operators): how often each profile runs each operator.
         not_counted: What could not be counted.

@@ -17,13 +17,11 @@ _SAME = {
     "grouped convolution": GROUPED, "linear": PRODUCT, "attention": ATTENTION, "normalisation": NORMALISATION,
     "activation": ELEMENTWISE, "other": ELEMENTWISE,
 }  # fmt: skip
-_STEM_CHANNELS = 4  # of an image: colours, perhaps with alpha; few channels leave vector units half empty
-# makes few values of many; the same names with two tensors are element-wise
+_COLOURS = (3, 4)  # of an image, perhaps with alpha; so few channels leave vector units half empty
+# make few values of many; the same names with two tensors are element-wise
 _REDUCING = frozenset({
     "mean", "sum", "prod", "amax", "amin", "max", "min", "aminmax", "argmax", "argmin", "logsumexp", "all", "any",
-    "topk", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d",
-    "max_pool2d_with_indices", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool2d",
-    "_adaptive_avg_pool2d",
+    "topk",
 })  # fmt: skip
 _ADDED_TO = frozenset({"addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"})  # their first input is a bias
 
@@ -135,10 +133,10 @@ def _kind(operator: Counted) -> str:
     if operator.kind not in _SAME:
         raise ValueError(f"the counter's class '{operator.kind}' is not known to the predictor")
     kind = _SAME[operator.kind]
-    if kind in (POINTWISE, DENSE) and operator.inputs[0][1] <= _STEM_CHANNELS:
+    if kind in (POINTWISE, DENSE) and len(operator.kernel) == 2 and operator.inputs[0][1] in _COLOURS:
         return STEM
-    reduces = operator.name in _REDUCING and prod(operator.outputs[0]) < prod(operator.inputs[0])
-    return REDUCTION if operator.kind == "other" and reduces else kind
+    fewer = operator.name in _REDUCING and prod(operator.outputs[0]) < prod(operator.inputs[0])
+    return REDUCTION if operator.kind == "other" and (fewer or "_pool" in operator.name) else kind
 
 
 def _matrices(operator: Counted) -> tuple[int, int, int, int]:
