@@ -67,8 +67,9 @@ def _extras(one: Run) -> Iterator[str]:
         )
     if largest := found.largest_batch:
         yield (
-            f"• {one.request.label}: largest batch {_count(largest.infer)} to infer, {_count(largest.train)} to train; "
-            f"with 10 % headroom {_count(largest.advised_infer)} and {_count(largest.advised_train)} ({largest.limit})."
+            f"• {one.request.label}: the largest batch that ran is {_count(largest.infer)} to infer, "
+            f"{_count(largest.train)} to train (what ended the search: {largest.limit}); with 10 % headroom "
+            f"{_count(largest.advised_infer)} and {_count(largest.advised_train)}."
         )
     if way := found.end_to_end:
         shares = ", ".join(f"{s.name} {s.share:.0%}" for s in way.stages)
