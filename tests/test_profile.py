@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from advisor import workflows_predict
+from advisor import workflows, workflows_predict
+from advisor.cli import main
 from advisor.errors import BadQuestion, DataError, ProfilesFailed, UnknownName
+from advisor.evidence.store import Store
 from advisor.predict import profile_files, profiling
 from advisor.predict.profile import FEATURES, CostProfile, NotCounted, assemble, joined
 from advisor.predict.signature import Signature, signature
@@ -370,6 +373,17 @@ def test_a_broken_worker_is_one_sentence_and_the_old_files_stay(
 def test_a_hung_worker_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ProfilesFailed, match="stopped after 1 s"):
         build(tmp_path, worker(tmp_path, then="import time; time.sleep(600)"), time_limit_s=1.0)
+
+
+def test_the_command_says_what_was_counted_and_what_was_not(monkeypatch: pytest.MonkeyPatch, shipped: Store) -> None:
+    report = profiling.BuildReport(3, 2, 9, (BAD,), "counter 1", "1.0", resumed=1)
+    monkeypatch.setattr(profiling, "build", lambda *_args, **_options: report)
+    monkeypatch.setattr(workflows, "open_store", lambda: shipped)
+    said = CliRunner().invoke(main, ["build-profiles"]).output
+    assert "3 profiles of 2 architectures with 9 distinct operators, counted by counter 1 with timm 1.0, 1 of" in said
+    assert BAD.reason in said
+    as_json = json.loads(CliRunner().invoke(main, ["build-profiles", "--json"]).output)
+    assert (as_json["profiles"], as_json["not_counted"][0]["architecture"]) == (3, "odd")
 
 
 @pytest.mark.parametrize(
