@@ -6,7 +6,8 @@ all optimisations, so many threads within operators and one operator at a time, 
 `benchmark_app -hint latency -nstreams 1 -api sync` does. Both export the network themselves.
 
 Each row is a fresh process that holds both and takes their times in turn (the order alternates). A figure is the
-median over the rounds of the p50 of a round; the ratio is that of the two figures.
+median over the rounds of the p50 of a round; the ratio is the median of the ratios of the rounds, whose two figures
+lie within seconds of each other, so that a machine that changes its speed meanwhile changes both.
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def main(models: str, repeat: int, threads: int | None, one: tuple[str, str, str
         for runtime, precision in SETUPS:
             found = in_fresh_process(model, runtime, precision, threads, repeat)
             ours, hand = found["ours"], found["by_hand"]
-            ratios.append(statistics.median(ours) / statistics.median(hand))
             each = sorted(a / b for a, b in zip(ours, hand, strict=True))
+            ratios.append(statistics.median(each))
             asked = precision if found["precision"] == precision else f"{precision} ({found['precision']})"
             table.add_row(
                 model, runtime, asked,
