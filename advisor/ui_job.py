@@ -90,10 +90,18 @@ def _card(store: Store, job: JobState) -> None:
                 "Cancel", key=f"cancel_{job.job_id}", icon=":material/close:", on_click=_cancel,
                 args=(store, job.job_id), disabled=bool(job.now and job.now.stage == "cancelling"),
             )  # fmt: skip
-        st.progress(views_jobs.share(job), text=views_jobs.now_words(job))
+        st.progress(_furthest(job), text=views_jobs.now_words(job))
         current = [job.current] if job.current is not None else []
         left_s = views_jobs.left_s(job, estimate_s(store, job.left), estimate_s(store, current))
-        st.caption(views_jobs.time_words(job, left_s) + (f" · last failure: {job.last_reason}" if job.n_failed else ""))
+        failures = views_jobs.failures(history(store), job.job_id) if job.n_failed else []
+        st.caption(views_jobs.time_words(job, left_s) + "".join(f" · ✗ {sentence}" for sentence in failures[-1:]))
+
+
+def _furthest(job: JobState) -> float:
+    """How far a job has come; never less than before, though more samples may turn out to be needed."""
+    reached: dict[str, float] = st.session_state.setdefault("mea_reached", {})
+    reached[job.job_id] = max(views_jobs.share(job), reached.get(job.job_id, 0.0))
+    return reached[job.job_id]
 
 
 def _cancel(store: Store, job_id: str) -> None:

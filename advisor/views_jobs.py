@@ -13,7 +13,10 @@ from advisor.measure.request import Request
 from advisor.views_measure import duration
 
 # stage -> how far into one request it is when it begins; timing takes most of the time
-_BEGINS = {"starting": 0.0, "building": 0.02, "converting": 0.06, "compiling": 0.06, "warming up": 0.2, "timing": 0.35}
+_BEGINS = {
+    "starting": 0.0, "cancelling": 0.0, "measuring what the machine can do": 0.0, "building": 0.02, "converting": 0.06,
+    "quantising": 0.08, "compiling": 0.1, "warming up": 0.2, "timing": 0.35,
+}  # fmt: skip
 _ENDS = 0.85  # of the timing; parity, memory and the extras come after
 FAST_S, SLOW_S = 0.5, 1.5  # between two looks at the jobs
 _FAST_FOR_S = 4.0  # a new job is watched closely for so long
@@ -35,7 +38,7 @@ def step_share(now: Progress | None) -> float:
     """How far the request under way has come, 0 to 1, from its stage."""
     if now is None:
         return 0.0
-    begins = _BEGINS.get(now.stage, _ENDS if now.stage not in ("cancelling",) else 0.0)
+    begins = _BEGINS.get(now.stage, _ENDS)
     if now.stage == "timing" and now.total:
         return begins + (_ENDS - begins) * min(now.done / now.total, 1.0)
     return begins

@@ -37,7 +37,7 @@ def answer(page: Page) -> str:
 def test_a_page_opened_by_its_own_address_on_a_fresh_server(page: Page, url: str) -> None:
     page.goto(f"{url}/compare?view=recipes")  # the first visit of all, before any session came through app.py
     expect(page.get_by_role("heading", name="Compare")).to_be_visible(timeout=_SLOW_MS)
-    expect(page.get_by_role("radio", name="Recipes of one architecture")).to_be_checked()
+    expect(page.get_by_role("radio", name="Recipes of one architecture")).to_be_checked(timeout=_SLOW_MS)
     expect(page.get_by_role("link", name="Evidence")).to_be_visible()
 
 
