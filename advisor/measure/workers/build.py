@@ -109,7 +109,7 @@ def sizes_in_words(architecture: str, size: tuple[int, int], native: tuple[int, 
     except (AssertionError, ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as exc:
         if size == native or is_out_of_memory(exc):
             raise
-        said = " ".join(str(exc).split())[:_REASON] or type(exc).__name__
+        said = " ".join(str(exc).split())[:_REASON].rstrip(".") or type(exc).__name__
         raise CannotRun(
             f"{architecture} does not take images of {_px(size)}: ask for its native size, {_px(native)} ({said})."
         ) from exc
@@ -132,7 +132,8 @@ def _px(size: tuple[int, int]) -> str:
 def _native_shape(architecture: str) -> tuple[int, int, int]:
     """Channels, height and width that the network's default weights were trained with."""
     if not timm.is_model(architecture):
-        raise UnknownName("architecture", architecture, timm.list_models())
+        hint = "Search with 'python -m advisor models --search TEXT'."
+        raise UnknownName("architecture", architecture, timm.list_models(), hint=hint)
     cfg = get_pretrained_cfg(architecture)
     channels, height, width = (3, 224, 224) if cfg is None else cfg.input_size
     return channels, height, width

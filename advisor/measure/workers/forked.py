@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import select
@@ -35,6 +36,20 @@ def leave(work: Callable[[], None]) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def die_with(lifeline: int) -> None:
+    """Have the kernel kill this whole process group once the other end of the pipe is gone, however that comes.
+
+    No thread waits for it: this process must be able to fork, and be killed while it is stuck in a library.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())  # negative: the group (fcntl(2))
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(lifeline, 0)
+    if poll.poll(0):  # it was gone before
+        os.killpg(0, signal.SIGKILL)
 
 
 class Forked:

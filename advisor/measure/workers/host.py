@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import contextlib
-import fcntl
 import gc
 import resource
 import select
@@ -126,26 +125,12 @@ def _say_ended(messages: int, send: Send, status: int) -> None:
 
 def _child(kind: str, value: dict[str, Any], lifeline: int, send: Send) -> NoReturn:
     os.setpgid(0, 0)
-    _die_with(lifeline)
+    forked.die_with(lifeline)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     forked.leave(lambda: _answer(kind, value, send))
-
-
-def _die_with(lifeline: int) -> None:
-    """Have the kernel kill this whole process group once the other end of the pipe is gone, however that comes.
-
-    No thread waits for it: this process must be able to fork, and be killed while it is stuck in a library.
-    """
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())  # negative: the group (fcntl(2))
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    poll = select.poll()
-    poll.register(lifeline, 0)
-    if poll.poll(0):  # it was gone before
-        os.killpg(0, signal.SIGKILL)
 
 
 def _answer(kind: str, value: dict[str, Any], send: Send) -> None:
@@ -190,7 +175,8 @@ def _say_result(request: Request, known: Roof | None, began_s: float, send: Send
         found = session.measure(request, lambda progress: send("progress", progress), roof=known, began_s=began_s)
     # The process's last chance to say why in a sentence: networks and runtimes raise whatever they like.
     except Exception as exc:
-        traceback.print_exc()
+        if not isinstance(exc, AdvisorError | CannotRun):
+            traceback.print_exc()
         send("failed", {"reason": failures.in_words(exc, request)})
     else:
         send("measured", found)
@@ -246,4 +232,4 @@ def _available_bytes() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    forked.leave(main)  # libraries report what they leak when an interpreter is taken apart
