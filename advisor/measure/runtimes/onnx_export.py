@@ -77,7 +77,7 @@ def by_tracing(model: nn.Module, example: torch.Tensor, file: str | IO[bytes], /
 
 
 def by_tracing_or_newer(model: nn.Module, example: torch.Tensor, file: str | IO[bytes], /) -> None:
-    """Export by tracing; what that cannot (HaloNet, VOLO), by PyTorch's newer exporter: 7 to 60 s and a package more."""
+    """Export by tracing; what that cannot (HaloNet, VOLO), by PyTorch's newer exporter: 7 to 60 s, one package more."""
     try:
         by_tracing(model, example, file)
         return

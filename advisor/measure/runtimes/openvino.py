@@ -100,8 +100,8 @@ def _network(library: Any, core: Any, model: nn.Module, example: torch.Tensor) -
 
     Through ONNX, because exporting and reading take 0.4 to 3 s where `convert_model` takes 2.3 to 10 s, for ResNet,
     ResNeSt, EfficientNet, MobileNet, RegNet, ViT, Swin and ConvNeXt alike, with the same output to 1e-6 and the same
-    latency within the noise. The few networks that cannot be traced to ONNX (HaloNet, VOLO, CSATv2) go the longer way; what
-    PyTorch's newer exporter makes of CSATv2 is read, but computed wrongly by 20 %.
+    latency within the noise. The few networks that cannot be traced to ONNX (HaloNet, VOLO, CSATv2) go the longer
+    way; what PyTorch's newer exporter makes of CSATv2 is read, but computed wrongly by 20 %.
     """
     try:
         with onnx_model(model, example, by_tracing) as source:
