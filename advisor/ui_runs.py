@@ -238,7 +238,10 @@ def _roofs(store: Store, run: Run) -> list[Roof]:
     assert run.measured is not None
     known = store.roofs(run.device_id)
     same = known[known["threads"] == run.measured.threads]
-    found = [Roof(**{str(name): value for name, value in row.items()}) for row in same.to_dict("records")]
+    found = [
+        Roof(str(row["precision"]), int(row["threads"]), float(row["macs_per_s"]), float(row["bytes_per_s"]))
+        for row in same.to_dict("records")
+    ]
     return found or ([run.measured.roof] if run.measured.roof else [])
 
 

@@ -132,4 +132,5 @@ def _nearest_devices(rows: pd.DataFrame, metric: str, run: Run) -> pd.DataFrame:
     others = rows[rows["device_id"] != run.device_id].drop_duplicates("device_id")
     apart = (others[metric] / here).map(lambda ratio: max(ratio, 1 / ratio))
     kept = set(others.loc[apart.sort_values(kind="stable").index[:MAX_DEVICES], "device_id"])
-    return rows[rows["device_id"].isin(kept | {run.device_id})].reset_index(drop=True)
+    found = rows[rows["device_id"].isin(kept | {run.device_id})].reset_index(drop=True)
+    return found.assign(device=found["device"].where(found["device_id"] != run.device_id, "This machine"))

@@ -21,7 +21,7 @@ from advisor.measure.lines import plain
 from advisor.measure.machine import machine
 from advisor.measure.request import Request
 from tests.conftest import ROOT
-from tests.measured_runs import STEADY, history
+from tests.measured_runs import ROOF, STEADY, history
 from tests.run_data import save
 from tests.small_data import write_small_data
 from tests.test_host import FAKE
@@ -162,6 +162,29 @@ def test_another_setup_of_the_network_is_one_click_away(measured: Store) -> None
 def test_only_tabs_with_content_are_there(measured: Store) -> None:
     labels = {tab.label for tab in page().tabs}
     assert labels == {"Raw times", "Training and memory", "Against published", "Environment"}
+
+
+@pytest.mark.parametrize(
+    ("tab", "says"),
+    [
+        ("Raw times", "120 samples after 12 passes of warm-up, which settled"),
+        ("Why this fast", "Depthwise convolution takes 50 % of the time"),
+        ("Batch sweep", "The sweep ended: no longer rising."),
+        ("Training and memory", "512 (460 with 10 % headroom)"),
+        ("End to end", "forward is 60 % of it"),
+        ("Against published", "The nearest published setup: Core i7-12700H"),
+        ("Environment", "steady]"),
+    ],
+)
+def test_each_tab_of_a_full_run_is_drawn(measured: Store, tab: str, says: str) -> None:
+    measured.save_roofs(machine("cpu").device_id, [{**plain(ROOF), "precision": "bf16"}, plain(ROOF)])
+    app = page()
+    (pills,) = [p for p in app.pills if "pytorch-eager fp32" in p.options]
+    app.session_state["mea_tabs_7_sweep_why"] = tab
+    pills.set_value("run-3").run()
+    assert not app.exception
+    assert not sentences(app)
+    assert says in texts(app)
 
 
 def test_history_lists_every_run_and_is_filtered(measured: Store) -> None:

@@ -189,7 +189,9 @@ def test_published_devices_stand_beside_this_one(filled: Store, runs: dict[str, 
     assert metric == "latency_ms"
     assert {"i7-12700h", MACHINE["device_id"]} <= set(rows["device_id"])
     assert set(rows[rows["device_id"] == "i7-12700h"]["latency_ms"]) == {5.0, 6.0}  # OpenVINO and compiled
-    assert set(rows[rows["device_id"] == MACHINE["device_id"]]["evidence"]) == {"measured"}
+    ours = rows[rows["device_id"] == MACHINE["device_id"]]
+    assert set(ours["evidence"]) == {"measured"}
+    assert set(ours["device"]) == {"This machine"}
 
 
 # -- the history -------------------------------------------------------------------------------------------
