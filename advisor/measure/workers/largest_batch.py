@@ -15,7 +15,6 @@ from advisor.measure.run import LargestBatch
 from advisor.measure.runtimes import eager
 from advisor.measure.runtimes.interface import CannotRun
 from advisor.measure.workers import build, failures, forked
-from advisor.measure.workers.build import is_out_of_memory
 from advisor.measure.workers.training import Step
 
 Mode = Literal["infer", "train"]
@@ -56,10 +55,12 @@ def search(attempt: Attempt, *, in_time: Callable[[], bool], smallest: int = 1, 
     failed = 2 * ran
     while failed - ran > max(1, ran // _FINENESS):
         middle = (ran + failed) // 2
-        fits = bool(list(attempt([middle])))
-        if not fits and not in_time():
+        if list(attempt([middle])):
+            ran = middle
+        elif in_time():
+            failed = middle
+        if not in_time():  # a try that its time ended says nothing of memory
             return Found(ran, TIME)
-        ran, failed = (middle, failed) if fits else (ran, middle)
     return Found(ran, MEMORY)
 
 
@@ -129,7 +130,7 @@ class _Tries:
                         synchronise()
             # networks, kernels and allocators raise whatever they like; only memory is what is asked here
             except Exception as exc:
-                if not is_out_of_memory(exc):
+                if not failures.of_memory(exc, self.request):
                     send(encode("failed", failures.in_words(exc, self.request)))
                 return
             send(encode("ran", size))

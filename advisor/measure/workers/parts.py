@@ -160,7 +160,12 @@ class Parts:
             p50 = timing.latency(ready, request.target, limits=self._limits()).latency
             return BatchPoint(batch_size, 1000 * batch_size / p50.p50, p50.p50, p50.n_samples)
 
-        return throughput.sweep(at, clock=time.monotonic, budget_s=self.left_s, is_out_of_memory=build.is_out_of_memory)
+        return throughput.sweep(
+            at,
+            clock=time.monotonic,
+            budget_s=self.left_s,
+            is_out_of_memory=lambda exc: failures.of_memory(exc, request),
+        )
 
     def _limits(self) -> protocol.Limits:
         """For one of many short measurements in the time that is left."""

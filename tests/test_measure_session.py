@@ -1,0 +1,396 @@
+"""The parts of a measurement, each by itself: invented clocks and batches, small layers instead of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.timm
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("timm")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from advisor.errors import BadQuestion  # noqa: E402
+from advisor.measure import protocol  # noqa: E402
+from advisor.measure.lines import Progress  # noqa: E402
+from advisor.measure.request import Request  # noqa: E402
+from advisor.measure.run import BatchPoint, Latency, Work  # noqa: E402
+from advisor.measure.runtimes import compile as compiling  # noqa: E402
+from advisor.measure.runtimes import eager  # noqa: E402
+from advisor.measure.runtimes.interface import CannotRun, Prepared  # noqa: E402
+from advisor.measure.workers import build, failures, largest_batch, memory, parity, parts, throughput, timing  # noqa: E402
+from advisor.measure.workers.session import Phases  # noqa: E402
+
+
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# -- phases --------------------------------------------------------------------------------------------
+
+
+def test_phases_add_up_to_the_time_between_their_stages() -> None:
+    clock, said = Clock(), []
+    phases = Phases(said.append, clock, -0.5)
+    for stage, lasts in (("building", 2), ("warming up", 3), ("timing", 1), ("timing", 4), ("warming up", 5)):
+        phases(Progress(stage))
+        clock.now += lasts
+    phases.enter("end")
+    assert phases.seconds == {"start": 0.5, "build": 2, "warm up": 8, "time": 5}
+    assert [progress.stage for progress in said] == ["building", "warming up", "timing", "timing", "warming up"]
+
+
+# -- the stopwatch ---------------------------------------------------------------------------------------
+
+
+class Events:
+    """CUDA events on an invented GPU that is `lag_ms` behind the clock's view of each reading."""
+
+    def __init__(self, clock: Clock, lag_ms: float) -> None:
+        self._clock, self._lag_ms = clock, lag_ms
+
+    def record(self) -> None:
+        self.at = self._clock()
+
+    def elapsed_time(self, end: Events) -> float:
+        return 1000 * (end.at - self.at) - self._lag_ms
+
+
+def watch_of(clock: Clock, pass_s: float, lag_ms: float | None = None) -> timing.Stopwatch:
+    def run() -> None:
+        clock.now += pass_s
+
+    make = None if lag_ms is None else lambda: Events(clock, lag_ms)
+    return timing.Stopwatch(run, lambda: None, clock, make_event=make)
+
+
+def test_without_a_gpu_the_wall_clock_counts() -> None:
+    watch = watch_of(Clock(), 0.25)
+    watch.choose_timer()
+    assert watch(4) == pytest.approx(250)
+    assert watch.timer == "wall clock"
+    assert watch.medians(1) == {}
+
+
+@pytest.mark.parametrize(("pass_s", "timer"), [(0.0019, "wall clock"), (0.0021, "CUDA events"), (0.5, "CUDA events")])
+def test_events_time_networks_that_are_long_enough_for_them(pass_s: float, timer: str) -> None:
+    watch = watch_of(Clock(), pass_s, lag_ms=0.0)
+    watch.choose_timer()
+    assert watch.timer == timer
+
+
+def test_both_clocks_are_kept_for_the_record() -> None:
+    watch = watch_of(Clock(), 0.010, lag_ms=0.5)
+    watch.choose_timer()
+    assert watch(1) == pytest.approx(9.5)
+    assert watch.medians(1) == pytest.approx({"wall clock p50 ms": 10, "CUDA events p50 ms": 9.5})
+
+
+def test_the_device_is_idle_before_and_after_a_reading() -> None:
+    order: list[str] = []
+    timing.Stopwatch(lambda: order.append("run"), lambda: order.append("wait"), Clock())(2)
+    assert order == ["wait", "run", "run", "wait"]
+
+
+# -- the batch sweep -------------------------------------------------------------------------------------
+
+
+def swept(throughputs: Sequence[float], *, budget_s: float = 1e9, full_at: int = 2**30, costs_s: float = 1.0):
+    clock = Clock()
+
+    def measure(batch_size: int) -> BatchPoint:
+        if batch_size >= full_at:
+            raise MemoryError
+        clock.now += costs_s * batch_size
+        per_s = throughputs[min(batch_size.bit_length(), len(throughputs)) - 1]
+        return BatchPoint(batch_size, per_s, 1000 * batch_size / per_s, 10)
+
+    return throughput.sweep(measure, clock=clock, budget_s=budget_s, is_out_of_memory=build.is_out_of_memory)
+
+
+def test_the_sweep_ends_when_two_batches_in_a_row_bring_less_than_2_percent() -> None:
+    found = swept([100, 150, 151, 200, 203, 201, 500])
+    assert [point.batch_size for point in found.curve] == [1, 2, 4, 8, 16, 32]
+    assert (found.best_batch_size, found.best_per_s, found.stopped) == (16, 203, "no longer rising")
+
+
+def test_one_batch_without_gain_does_not_end_the_sweep() -> None:
+    found = swept([100, 90, 200, 200, 200])
+    assert [point.batch_size for point in found.curve] == [1, 2, 4, 8, 16]
+    assert found.best_batch_size == 4
+
+
+def test_the_sweep_ends_where_memory_does() -> None:
+    found = swept([100, 200, 400, 800], full_at=8)
+    assert (found.best_batch_size, found.stopped) == (4, "memory")
+
+
+def test_the_sweep_begins_no_batch_that_would_end_after_its_time() -> None:
+    found = swept([100, 200, 400, 800, 1600, 3200], budget_s=20)  # 1 + 2 + 4 + 8 s, and 16 more would be too much
+    assert (found.best_batch_size, found.stopped) == (8, "time")
+
+
+def test_a_sweep_without_a_single_batch_is_an_error() -> None:
+    with pytest.raises(MemoryError):
+        swept([100], full_at=1)
+
+
+# -- the largest batch -----------------------------------------------------------------------------------
+
+
+def tries_of(fits: int, asked: list[int]):
+    def attempt(sizes: Sequence[int]) -> Iterator[int]:
+        for size in sizes:
+            asked.append(size)
+            if size > fits:
+                return
+            yield size
+
+    return attempt
+
+
+@settings(max_examples=60)
+@given(fits=st.integers(1, 70000))
+def test_the_largest_batch_is_found_to_a_sixteenth(fits: int) -> None:
+    asked: list[int] = []
+    found = largest_batch.search(tries_of(fits, asked), in_time=lambda: True)
+    assert found.batch_size is not None
+    assert found.batch_size <= fits
+    if fits >= largest_batch.MAX_BATCH_SIZE:
+        assert found == largest_batch.Found(largest_batch.MAX_BATCH_SIZE, "largest batch size")
+    else:
+        assert found.stopped == "memory"
+        assert fits - found.batch_size < max(1, found.batch_size / 16) + 1
+    assert len(asked) <= 17 + 4  # doubling, and a sixteenth in four halvings
+
+
+def test_no_batch_fits() -> None:
+    assert largest_batch.search(tries_of(0, []), in_time=lambda: True) == largest_batch.Found(None, "memory")
+
+
+def test_training_starts_from_two_images() -> None:
+    asked: list[int] = []
+    found = largest_batch.search(tries_of(5, asked), in_time=lambda: True, smallest=2)
+    assert found.batch_size == 5
+    assert asked == [2, 4, 8, 6, 5]
+
+
+def test_the_search_for_the_largest_batch_ends_with_its_time() -> None:
+    asked: list[int] = []
+    found = largest_batch.search(tries_of(1000, asked), in_time=lambda: len(asked) < 13)
+    assert found == largest_batch.Found(896, "time")  # 512 ran, 1024 not, 768 and 896 did, then time was up
+
+
+@pytest.mark.parametrize(("largest", "left"), [(100, 90), (1, 1), (7, 6), (None, None)])
+def test_a_tenth_of_the_largest_batch_is_left_free(largest: int | None, left: int | None) -> None:
+    assert largest_batch.advised(largest) == left
+
+
+# -- parity ----------------------------------------------------------------------------------------------
+
+EXPECTED = np.array([[1.0, -4.0, 2.0]])
+
+
+def test_parity_is_the_largest_difference_over_the_largest_value() -> None:
+    found = parity.compare(EXPECTED, EXPECTED + np.array([[0, 0.004, -0.001]]), precision="fp32", target="cpu")
+    assert found.max_abs == pytest.approx(0.004)
+    assert found.max_rel == pytest.approx(0.001)
+    assert found.ok
+
+
+def test_only_the_images_of_the_reference_are_compared() -> None:
+    found = np.vstack([EXPECTED, 100 * EXPECTED])
+    assert parity.compare(EXPECTED, found, precision="fp32", target="cpu").max_abs == 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "target", "tolerance"),
+    [("fp32", "cpu", 0.002), ("fp32", "cuda:0", 0.02), ("amp-fp16", "cpu", 0.03), ("bf16", "cuda:1", 0.1)],
+)
+def test_tolerance_follows_the_precision(precision: str, target: str, tolerance: float) -> None:
+    for error, ok in ((0.9 * tolerance, True), (1.1 * tolerance, False)):
+        found = parity.compare(EXPECTED, EXPECTED + 4 * error, precision=precision, target=target)
+        assert (found.ok, found.tolerance) == (ok, tolerance)
+
+
+def test_int8_is_not_judged_but_for_being_finite() -> None:
+    assert parity.compare(EXPECTED, 3 * EXPECTED, precision="int8", target="cpu").ok
+    assert not parity.compare(EXPECTED, np.nan * EXPECTED, precision="int8", target="cpu").ok
+
+
+@pytest.mark.parametrize("found", [np.full((1, 3), np.inf), np.ones((1, 4)), np.ones((0, 3))])
+def test_infinite_or_misshapen_output_fails(found: np.ndarray) -> None:
+    assert not parity.compare(EXPECTED, found, precision="bf16", target="cpu", at_least=100).ok
+
+
+def test_a_failed_parity_says_both_figures() -> None:
+    found = parity.compare(EXPECTED, EXPECTED + 1, precision="fp32", target="cpu")
+    with pytest.raises(CannotRun, match=r"openvino in fp32 .* differs by 1, 0.25 of the largest value, where 0.002 is"):
+        parity.check(found, runtime="openvino", precision="fp32")
+
+
+def test_eager_mode_is_the_yardstick_of_narrow_types() -> None:
+    layer = torch.nn.Linear(64, 8)
+    images = torch.randn(4, 64)
+    expected = parity.reference(layer, images)
+    assert expected.shape == (parity.IMAGES, 8)
+    error = parity.eager_error(layer, images, expected, "amp-bf16")
+    assert error is not None
+    assert 2**-11 < error < 2**-5  # a mantissa of 8 bits
+    assert parity.eager_error(layer, images, expected, "fp32") is None
+
+
+# -- eager mode --------------------------------------------------------------------------------------------
+
+
+def network() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(5))
+
+
+def eager_prepared(**asked: str) -> tuple[Prepared, torch.Tensor, torch.nn.Module]:
+    model, example = network().eval(), torch.randn(2, 3, 6, 6)
+    with torch.inference_mode():
+        expected = model(example)
+    request = Request(architecture="made_up", **asked)  # type: ignore[arg-type]
+    return eager.prepare(model, example, request, threads=1, say=lambda _: None), expected, model
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp-bf16", "amp-fp16"])
+def test_eager_mode_reads_back_the_precision_it_computes_in(precision: str) -> None:
+    prepared, expected, model = eager_prepared(precision=precision)
+    assert prepared.precision_used == precision
+    narrow = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision.removeprefix("amp-"), torch.float32)
+    assert prepared.run().dtype == narrow
+    assert (model[0].weight.dtype == torch.float32) == (precision in ("fp32", "amp-bf16", "amp-fp16"))
+    assert prepared.output().dtype == np.float32
+    assert np.abs(prepared.output() - expected.numpy()).max() < (1e-5 if precision == "fp32" else 0.05)
+
+
+def test_channels_last_is_used_when_asked_for() -> None:
+    seen = []
+    prepared, _, model = eager_prepared(layout="nhwc")
+    model[0].register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
+    prepared.run()
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert prepared.environment["channels_last"] is True
+
+
+def test_a_device_that_is_not_there_is_one_sentence() -> None:
+    if torch.cuda.device_count() > 99:
+        pytest.skip("a machine with a hundred GPUs")
+    with pytest.raises(CannotRun, match=r"there is no cuda:99: choose --device cpu\."):
+        eager_prepared(target="cuda:99")
+
+
+def test_an_operator_without_kernel_for_a_precision_is_one_sentence() -> None:
+    request = Request(architecture="made_up", precision="fp16")
+    sentence = r"PyTorch cannot run made_up in fp16 on cpu: ask for fp32 \("
+    with pytest.raises(CannotRun, match=sentence), eager.kernels_in_words(request):
+        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
+    with pytest.raises(RuntimeError, match="shapes"), eager.kernels_in_words(request):
+        raise RuntimeError("shapes do not match")
+
+
+def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CannotRun, match=r"'no-such-compiler', is not found: install g\+\+ or clang\+\+\."):
+        compiling.prepare(
+            network(), torch.randn(1, 3, 6, 6), Request(architecture="made_up", runtime="pytorch-compile"), threads=1,
+            say=lambda _: None,
+        )  # fmt: skip
+
+
+def test_a_compiled_network_computes_the_same_as_eager() -> None:
+    if compiling.missing() is not None:
+        pytest.skip("no C++ compiler")
+    torch.set_num_threads(1)
+    model, example, said = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.SiLU()).eval(), torch.randn(2, 16), []
+    with torch.inference_mode():
+        expected = model(example).numpy()
+    request = Request(architecture="made_up", runtime="pytorch-compile")
+    prepared = compiling.prepare(model, example, request, threads=1, say=said.append)
+    assert said == ["compiling"]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
+    assert parity.compare(expected, prepared.output(), precision="fp32", target="cpu").ok
+
+
+# -- memory, failures, parts -----------------------------------------------------------------------------
+
+
+def test_peak_memory_is_that_since_the_reset() -> None:
+    meter = memory.Meter("cpu")
+    np.ones(50_000_000)  # 400 MB, gone again
+    meter.reset()
+    kept = np.ones(12_500_000)
+    found = meter.peaks(7.0)
+    assert kept[0] == 1
+    assert found.peak_rss_mb == pytest.approx(100, abs=40)
+    assert found.weights_file_mb == 7.0
+    assert found.peak_allocated_mb is None
+
+
+def test_failures_are_sentences() -> None:
+    request = Request(architecture="resnet18", batch_size=512)
+    on_cpu = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    of_memory = (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), on_cpu)
+    said = {failures.in_words(exc, request) for exc in of_memory}
+    assert said == {
+        "Memory ran out: resnet18, pytorch-eager fp32, batch 512 needs more than there is; take a smaller batch or "
+        "image size."
+    }
+    assert failures.in_words(BadQuestion("No."), request) == "No."
+    odd = failures.in_words(KeyError("x" * 5000), request)
+    assert odd.startswith("resnet18, pytorch-eager fp32, batch 512 failed with KeyError: ")
+    assert len(odd) < 300
+
+
+def latency_of(p50: float) -> Latency:
+    return Latency((p50,), 1, p50, p50, None, 0.0, (p50, p50), p50, True, 1, "precise", "wall clock")
+
+
+def parts_of(until_s: float, *extras: str) -> parts.Parts:
+    request = Request(architecture="mobilenetv3_small_050", img_size=32, extras=extras)
+    return parts.Parts(request, 1, eager, until_s, lambda _: None)  # type: ignore[arg-type]
+
+
+def test_a_part_without_time_left_is_a_note() -> None:
+    built = build.build("mobilenetv3_small_050", 32)
+    found = parts_of(0.0, "train", "throughput")
+    prepared = Prepared(lambda: None, lambda: None, lambda: np.zeros((1, 1)), "fp32", model=built.model)
+    found.measure(prepared, built.facts, latency_of(1.0))
+    assert (found.training, found.throughput) == (None, None)
+    assert found.notes == [
+        "The training step: no time was left to measure it; raise --time-limit.",
+        "The batch sweep: no time was left to measure it; raise --time-limit.",
+    ]
+
+
+def test_the_bytes_of_a_pass_follow_the_precision() -> None:
+    built = build.build("mobilenetv3_small_050", 32)
+    works: dict[str, Work] = {}
+    for precision in ("fp32", "bf16"):
+        found = parts_of(1e12)
+        found.count(built)
+        prepared = Prepared(lambda: None, lambda: None, lambda: np.zeros((1, 1)), precision, model=built.model)
+        found.measure(prepared, built.facts, latency_of(1.0))
+        assert found.work is not None
+        works[precision] = found.work
+    assert works["fp32"].macs == works["bf16"].macs > 1e6
+    assert works["fp32"].bytes == 2 * works["bf16"].bytes > 4 * built.facts.params
+
+
+def test_limits_of_short_parts_fit_into_the_time_that_is_left() -> None:
+    assert parts_of(1e12)._limits() == protocol.SHORT
+    assert parts_of(0.0)._limits().max_s < 1
