@@ -124,9 +124,6 @@ def ended(queue: Jobs) -> JobState:
     return until(lambda: next((s for s in queue.states()[:1] if s.ended), None), "the job to end")  # type: ignore[return-value]
 
 
-# -- without live jobs -------------------------------------------------------------------------------------
-
-
 def test_an_empty_history_says_what_to_do(home: Path) -> None:
     app = page()
     assert app.title[0].value == "Measure"
@@ -254,9 +251,6 @@ def test_recommend_answers_from_the_measured_results(measured: Store) -> None:
     assert machine("cpu").name in headline
 
 
-# -- what is asked for -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -311,9 +305,6 @@ def test_the_pick_of_recommend_is_preselected(home: Path) -> None:
     app.number_input(key="rec_limit").set_value(4.0).run()
     app.switch_page("pages/measure.py").run()
     assert app.multiselect(key="measure").value == ["mobilenetv4_conv_small"]
-
-
-# -- live --------------------------------------------------------------------------------------------------
 
 
 def test_one_click_measures_and_the_result_appears(home: Path, queues: list[Jobs], tmp_path: Path) -> None:
@@ -374,9 +365,6 @@ def test_an_interrupted_job_can_be_taken_up_again(home: Path, queues: list[Jobs]
     assert not app.exception
     assert "interrupted]" not in texts(app)
     assert "**pytorch-eager fp32** takes **10 ms**" in texts(app)
-
-
-# -- faults ------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_store_says_so(own_data: Path) -> None:

@@ -50,7 +50,8 @@ def test_a_queued_job_says_what_it_waits_for() -> None:
 def test_the_bar_never_goes_back_within_a_request() -> None:
     stages = [
         Progress("measuring what the machine can do"), Progress("building"), Progress("converting"),
-        Progress("warming up"), Progress("timing", 1, 100), Progress("timing", 90, 100), Progress("timing", 120, 100), Progress("batch sweep"),
+        Progress("warming up"), Progress("timing", 1, 100), Progress("timing", 90, 100),
+        Progress("timing", 120, 100), Progress("batch sweep"),
     ]  # fmt: skip
     shares = [views_jobs.share(job(now=now)) for now in stages]
     assert shares == sorted(shares)
