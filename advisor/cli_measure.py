@@ -21,7 +21,7 @@ from advisor.measure.request import LAYOUTS, PRECISIONS, RUNTIMES, Request
 from advisor.measure.run import Run
 from advisor.records import FOUR_FAMILIES
 from advisor.terminal import as_json, bar, opened_store, show
-from advisor.workflows_measure import EVERY_RUNTIME, Wanted
+from advisor.workflows_measure import EVERY_RUNTIME, Finished, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,7 +56,12 @@ _SETUP = (
     click.option("--features", is_flag=True, help="Also the backbone alone, for detection and segmentation."),
     click.option("--features-size", "features_hw", callback=_size, help="HEIGHTxWIDTH in px of the backbone."),
     click.option("--operators", is_flag=True, help="Also the time of each class of operators."),
-    click.option("--time-limit", "time_limit_s", type=float, help="Seconds for one model and runtime.  [60]"),
+    click.option(
+        "--time-limit",
+        "time_limit_s",
+        type=float,
+        help="Seconds for one model and runtime.  [60, more for what takes longer]",
+    ),
 )
 _SETUP_FIELDS = ("target", "runtime", "precision", "layout", "batch_size", "img_size", "threads", "time_limit_s")
 
@@ -95,7 +100,7 @@ def measure(models: Sequence[str], wanted: Wanted, json_: bool) -> None:
         requests = workflows_measure.requests(models, wanted)
         with _job_bar(store, requests) as on_change:
             found = workflows_measure.measure(store, requests, title=_title(models), on_change=on_change)
-    _tell(found, json_)
+    _tell(found.runs, json_, found.problem)
 
 
 @click.command()
@@ -122,8 +127,9 @@ def sweep(
                 store, top or _SWEPT, families=names, target=wanted.target
             )
             plan = sweeps.plan(workflows_measure.requests(chosen, wanted), seed=seed)
+        workflows_measure.recover(store)
         what = workflows_measure.sweep_of(store, plan)
-        new: list[Run] = []
+        new = Finished((), "")
         if what.left:
             with _job_bar(store, what.left) as on_change:
                 new = workflows_measure.run_sweep(store, what, on_change=on_change)
@@ -131,7 +137,7 @@ def sweep(
         drift = workflows_measure.drift(store, what.sweep_id)
     if not json_:
         click.echo(f"{len(what.done)} of {len(plan.requests)} were measured before; {len(what.left)} now. {drift}")
-    _tell([*earlier, *new], json_)
+    _tell((*earlier, *new.runs), json_, new.problem)
 
 
 @click.command()
@@ -140,6 +146,7 @@ def sweep(
 def machine(target: str, json_: bool) -> None:
     """What this machine is, what it can measure with, and what it achieves at most."""
     with opened_store() as store:
+        workflows_measure.recover(store)
         report = workflows_measure.machine_report(store, target)
     show(plain(report), json_, lambda: tables_measure.machine(report))
 
@@ -158,6 +165,7 @@ def runs(
 ) -> None:  # fmt: skip
     """What was measured on this machine, newest first."""
     with opened_store() as store:
+        workflows_measure.recover(store)
         if delete:
             workflows_measure.delete_runs(store, delete)
         if restore:
@@ -179,9 +187,11 @@ def _title(models: Sequence[str]) -> str:
     return models[0] if len(models) == 1 else f"{models[0]} and {len(models) - 1} more"
 
 
-def _tell(found: Sequence[Run], json_: bool) -> None:
-    """Print runs; exit code 1 where there is none that worked."""
+def _tell(found: Sequence[Run], json_: bool, problem: str) -> None:
+    """Print runs; exit code 1 where there is none that worked, or what was done is not all in the store."""
     show([run_json.run(one) for one in found], json_, lambda: tables_measure.runs(found))
+    if problem:
+        raise click.ClickException(problem)
     if not any(one.status == "ok" for one in found):
         raise click.exceptions.Exit(1)
 

@@ -12,6 +12,7 @@ from advisor.measure.run import Run
 from advisor.metrics import METRICS
 from advisor.run_json import peak_memory_mb
 from advisor.tables import Printable, table
+from advisor.views_measure import largest_in_words
 
 _MACHINE_FACTS = ("name", "device_id", "kind", "memory_gb", "usable_threads", "n_runs")
 
@@ -67,9 +68,10 @@ def _extras(one: Run) -> Iterator[str]:
         )
     if largest := found.largest_batch:
         yield (
-            f"• {one.request.label}: the largest batch that ran is {_count(largest.infer)} to infer, "
-            f"{_count(largest.train)} to train (what ended the search: {largest.limit}); with 10 % headroom "
-            f"{_count(largest.advised_infer)} and {_count(largest.advised_train)}."
+            f"• {one.request.label}: largest batch to infer "
+            f"{largest_in_words(largest.infer, largest.advised_infer) or 'not found'}, to train "
+            f"{largest_in_words(largest.train, largest.advised_train) or 'not found'} (what ended the search: "
+            f"{largest.limit})."
         )
     if way := found.end_to_end:
         shares = ", ".join(f"{s.name} {s.share:.0%}" for s in way.stages)
@@ -81,10 +83,6 @@ def _extras(one: Run) -> Iterator[str]:
         yield f"• {one.request.label}: time by operator: {shares}."
     for note in found.notes:
         yield f"  {one.request.label}: {note}"
-
-
-def _count(value: int | None) -> str:
-    return "not found" if value is None else f"{value:,}"
 
 
 def history(found: pd.DataFrame, limit: int) -> Iterator[Printable]:

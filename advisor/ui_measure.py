@@ -12,7 +12,7 @@ from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import FIRST_QUESTION, from_link
 from advisor.measure import machine, models
-from advisor.measure.request import DEFAULT_TIME_LIMIT_S, LAYOUTS, PRECISIONS, Request, precisions_of, runtimes_on
+from advisor.measure.request import LAYOUTS, PRECISIONS, Request, precisions_of, runtimes_on
 from advisor.records import Question
 from advisor.workflows_measure import EVERY_RUNTIME, Wanted
 
@@ -28,7 +28,7 @@ _LAYOUTS = {"nchw": "channels first", "nhwc": "channels last"}
 _DEFAULTS: dict[str, Any] = {
     "mea_family": None, "mea_runtime": EVERY_RUNTIME, "mea_target": "cpu", "mea_precision": None,
     "mea_layout": LAYOUTS[0], "mea_batch": 1, "mea_size": None, "mea_threads": None,
-    "mea_limit": DEFAULT_TIME_LIMIT_S, "mea_extras": ["operators"], "mea_height": None, "mea_width": None,
+    "mea_limit": None, "mea_extras": ["operators"], "mea_height": None, "mea_width": None,
 }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def _advanced() -> None:
             "Memory layout", list(LAYOUTS), key="mea_layout", persist_state="session", format_func=_LAYOUTS.__getitem__,
             help="Channels last is for the PyTorch runtimes.",
         )  # fmt: skip
-        _number(fourth.number_input, "Time limit of one setup (s)", "mea_limit", "60", whole=False)
+        _number(fourth.number_input, "Time limit of one setup (s)", "mea_limit", "automatic", whole=False)
         first, second, third, _ = st.columns(4)
         _number(first.number_input, "Batch size", "mea_batch", "1")
         _number(second.number_input, "Image size (px)", "mea_size", "native")

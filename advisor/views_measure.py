@@ -187,17 +187,18 @@ def training_figures(run: Run) -> dict[str, str]:
         }
     if found is not None and (most := found.largest_batch) is not None:
         shown |= {
-            "Largest batch that infers": _batch(most.infer, most.advised_infer),
-            "Largest batch that trains": _batch(most.train, most.advised_train),
+            "Largest batch that infers": largest_in_words(most.infer, most.advised_infer),
+            "Largest batch that trains": largest_in_words(most.train, most.advised_train),
             "What ended the search": most.limit,
         }
     return {label: value for label, value in shown.items() if value is not None}
 
 
-def _batch(most: int | None, advised: int | None) -> str | None:
+def largest_in_words(most: int | None, advised: int | None) -> str | None:
+    """A largest batch; one that was not ended by memory is a lower bound."""
     if most is None:
         return None
-    return f"{most:,}" if advised is None else f"{most:,} ({advised:,} with 10 % headroom)"
+    return f"at least {most:,}" if advised is None else f"{most:,} ({advised:,} with 10 % headroom)"
 
 
 def memory_figures(run: Run) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 
 from advisor import workflows
 from advisor.advice.worth_measuring import worth_measuring
-from advisor.errors import BadQuestion, StoreUnusable, UnknownName
+from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
 from advisor.measure import comparison, lines, machine, models, nearest, rows, sweep
 from advisor.measure.comparison import Comparison
@@ -21,7 +21,7 @@ from advisor.measure.job_state import JobState
 from advisor.measure.jobs import Jobs
 from advisor.measure.machine import Machine
 from advisor.measure.nearest import Nearest
-from advisor.measure.request import Request, precisions_of, runtimes_on
+from advisor.measure.request import Request, default_time_limit_s, precisions_of, runtimes_on
 from advisor.measure.run import Roof, Run
 from advisor.measure.sweep import Drift, Plan
 from advisor.records import Question
@@ -41,6 +41,7 @@ class Wanted:
     Attributes:
         runtime: One of `request.RUNTIMES`, or "all" for every installed one.
         precision: None takes what each runtime is usually run at.
+        time_limit_s: None takes `request.default_time_limit_s`.
     """
 
     target: str = "cpu"
@@ -66,13 +67,25 @@ def requests(names: Sequence[str | tuple[str, int]], wanted: Wanted) -> list[Req
         BadQuestion: A setup that no runtime offers, or a target that is not here.
     """
     machine.machine(wanted.target)  # refuses a target that is not here
+    # what is wrong whatever the runtime is refused before it is left out where it does not apply
+    Request(architecture="any", target=wanted.target, layout=wanted.layout, extras=wanted.extras)
     found: dict[str, Request] = {}
     for name in names:
         asked, size = (name, wanted.img_size) if isinstance(name, str) else name
         architecture = models.known(asked)
+        extras = wanted.extras
         for runtime, precision in _runtimes(wanted):
-            one = _request(architecture, size, runtime, precision, wanted)
+            one = _request(architecture, size, runtime, precision, wanted, extras)
             found.setdefault(one.key, one)
+            # with every runtime, what only PyTorch can do is measured once
+            if wanted.runtime == EVERY_RUNTIME:
+                extras = tuple(e for e in extras if e not in _PYTORCH_ONLY or e not in one.extras)
+    missed = [e for e in wanted.extras if not any(e in one.extras for one in found.values())]
+    if missed:
+        raise BadQuestion(
+            f"'{missed[0]}' is measured with PyTorch only, and none of its setups is asked for: add --runtime "
+            "pytorch-eager, or leave it out."
+        )
     return list(found.values())
 
 
@@ -91,17 +104,18 @@ def _runtimes(wanted: Wanted) -> list[tuple[str, str]]:
     return [(runtime, wanted.precision) for runtime in able]
 
 
-def _request(architecture: str, size: int | None, runtime: str, precision: str, wanted: Wanted) -> Request:
-    # with every runtime, what only PyTorch can do is measured once: by eager at its first precision
+def _request(
+    architecture: str, size: int | None, runtime: str, precision: str, wanted: Wanted, extras: tuple[str, ...]
+) -> Request:  # fmt: skip
     everywhere = wanted.runtime == EVERY_RUNTIME
-    left_out = _PYTORCH_ONLY if everywhere and runtime != "pytorch-eager" else ()
-    limit = {} if wanted.time_limit_s is None else {"time_limit_s": wanted.time_limit_s}
+    if everywhere and runtime != "pytorch-eager":
+        extras = tuple(extra for extra in extras if extra not in _PYTORCH_ONLY)
     return Request(
         architecture=architecture, target=wanted.target, runtime=runtime, precision=precision,
         layout=wanted.layout if runtime.startswith("pytorch") or not everywhere else "nchw",
         batch_size=wanted.batch_size, img_size=size, threads=wanted.threads,
-        extras=tuple(extra for extra in wanted.extras if extra not in left_out),
-        features_hw=wanted.features_hw, **limit,
+        extras=extras, features_hw=wanted.features_hw if "features" in extras else None,
+        time_limit_s=default_time_limit_s(runtime, extras) if wanted.time_limit_s is None else wanted.time_limit_s,
     )  # fmt: skip
 
 
@@ -176,12 +190,25 @@ def submit(store: Store, wanted: Sequence[Request], *, title: str) -> str:
     return jobs(store).submit(wanted, title=title)
 
 
-def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> list[Run]:
+def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> Finished:
     """Queue requests and wait for them; their runs in the order of the requests. An interrupt cancels the job."""
     return _waited(store, submit(store, wanted, title=title), on_change)
 
 
-def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) -> list[Run]:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a job came to.
+
+    Attributes:
+        runs: In the order of the requests, failed ones too; those that the store could not take are missing.
+        problem: What went wrong beside single runs, in one sentence, or empty.
+    """
+
+    runs: tuple[Run, ...]
+    problem: str
+
+
+def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) -> Finished:
     queue = jobs(store)
     try:
         state = queue.wait(job_id, on_change)
@@ -189,9 +216,20 @@ def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) ->
         queue.cancel(job_id)
         queue.wait(job_id)
         raise
+    found = tuple(run(store, run_id) for run_id in state.run_ids if run_id not in state.unsaved)
+    return Finished(found, _problem(state))
+
+
+def _problem(state: JobState) -> str:
     if state.unsaved:
-        raise StoreUnusable(f"{len(state.unsaved)} results are kept but not in the store yet: {state.unsaved_reason}")
-    return [run(store, run_id) for run_id in state.run_ids]
+        count = f"{len(state.unsaved)} result{'s are' if len(state.unsaved) > 1 else ' is'}"
+        return (
+            f"{count} kept aside, not in the store yet: {state.unsaved_reason} Then run any measuring command to "
+            "save what is kept."
+        )
+    if state.status == "done":
+        return ""
+    return f"The job was {state.status} with {len(state.left)} not measured. {state.last_reason}".strip()
 
 
 def estimate_s(store: Store, wanted: Sequence[Request]) -> float:
@@ -235,12 +273,13 @@ def sweep_of(store: Store, plan: Plan) -> Sweep:
     return Sweep(sweep_id, plan, sweep.left(plan, set(mine["request_key"])), tuple(done))
 
 
-def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None]) -> list[Run]:
+def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None]) -> Finished:
     """Measure what is left of a sweep, its sentinel before and after, and wait; the new runs but the sentinel's."""
     title = f"Sweep of {len(what.plan.requests)}"
     job_id = jobs(store).submit(what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
     asked = {request.key for request in what.left}
-    return [one for one in _waited(store, job_id, on_change) if one.request.key in asked]
+    found = _waited(store, job_id, on_change)
+    return replace(found, runs=tuple(one for one in found.runs if one.request.key in asked))
 
 
 def drift(store: Store, sweep_id: str) -> str:
@@ -251,6 +290,11 @@ def drift(store: Store, sweep_id: str) -> str:
         return ""
     word = "so its results are marked as noisy" if moved.max() > sweep.MAX_DRIFT else "so the machine was steady"
     return f"The sentinel drifted by {moved.max():.1%}, {word}."
+
+
+def recover(store: Store) -> None:
+    """Save what an earlier program could not, and record what it left behind when it was killed."""
+    jobs(store).recover()
 
 
 # -- what was measured ---------------------------------------------------------------------------------

@@ -20,6 +20,11 @@ IMG_SIZES = (8, 8192)  # px, the range that the store's schema accepts
 MAX_THREADS = 1024
 MAX_TIME_LIMIT_S = 86400.0
 DEFAULT_TIME_LIMIT_S = 60.0
+# seconds beyond the default that a runtime or an extra wants on two cores, where the user gives no limit
+_MORE_TIME_S = {
+    "pytorch-compile": 180.0, "throughput": 60.0, "train": 30.0, "max-batch": 240.0, "end-to-end": 15.0,
+    "features": 30.0,
+}  # fmt: skip
 
 _TARGET = re.compile(r"cpu|mps|cuda:\d{1,3}")
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+")
@@ -93,7 +98,7 @@ class Request:
 
     def _check_numbers(self) -> None:
         sizes = [("--img-size", self.img_size)] if self.img_size is not None else []
-        sizes += [("--features", side) for side in self.features_hw or ()]
+        sizes += [("--features-size", side) for side in self.features_hw or ()]
         for option, size in sizes:
             if not IMG_SIZES[0] <= size <= IMG_SIZES[1]:
                 raise BadQuestion(f"{option} must be {IMG_SIZES[0]} to {IMG_SIZES[1]} px, not {size}.")
@@ -133,6 +138,11 @@ class Request:
             f"{self.architecture}, {self.runtime} {self.precision}, {size}batch {self.batch_size}"
             f"{', channels last' if self.layout == 'nhwc' else ''}"
         )
+
+
+def default_time_limit_s(runtime: str, extras: tuple[str, ...]) -> float:
+    """The time limit where the user gives none: compiling and searching take longer than timing."""
+    return DEFAULT_TIME_LIMIT_S + sum(_MORE_TIME_S.get(name, 0.0) for name in (runtime, *extras))
 
 
 def precisions_of(runtime: str) -> tuple[str, ...]:

@@ -89,7 +89,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class LargestBatch:
-    """The largest batches that ran three full passes, and what is left of them after 10 % headroom."""
+    """The largest batches that ran three full passes, and what is left of them after 10 % headroom.
+
+    `advised_...` is None where something else than memory ended the search: the batch is then a lower bound.
+    """
 
     infer: int | None
     train: int | None

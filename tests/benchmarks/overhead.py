@@ -37,10 +37,10 @@ def _once(store: Store, names: tuple[str, ...]) -> tuple[float, float, list[Run]
         if state.now is not None and not first:
             first.append(time.perf_counter() - began)
 
-    runs = workflows_measure.measure(
+    found = workflows_measure.measure(
         store, [Request(architecture=name) for name in names], title="benchmark", on_change=on_change
     )
-    return first[0], time.perf_counter() - began, runs
+    return first[0], time.perf_counter() - began, list(found.runs)
 
 
 @click.command()

@@ -29,7 +29,7 @@ _PAGES = ("Evidence", "Explore", "Recommend", "Compare")
 
 def _measured(store: Store) -> Run:
     request = Request(architecture=_NAME)
-    return workflows_measure.measure(store, [request], title="benchmark", on_change=lambda _state: None)[0]
+    return workflows_measure.measure(store, [request], title="benchmark", on_change=lambda _state: None).runs[0]
 
 
 def _clicks(page: Page, store: Store) -> list[float]:

@@ -64,9 +64,11 @@ def search(attempt: Attempt, *, in_time: Callable[[], bool], smallest: int = 1, 
     return Found(ran, MEMORY)
 
 
-def advised(largest: int | None) -> int | None:
-    """What is left of a batch size after the headroom."""
-    return None if largest is None else max(1, int(largest * (1 - HEADROOM)))
+def advised(found: Found) -> int | None:
+    """What is left of the largest batch after the headroom; None where the search ended before it was found."""
+    if found.batch_size is None or found.stopped != MEMORY:
+        return None
+    return max(1, int(found.batch_size * (1 - HEADROOM)))
 
 
 def find(
@@ -85,8 +87,8 @@ def find(
     return LargestBatch(
         infer=infer.batch_size,
         train=train.batch_size,
-        advised_infer=advised(infer.batch_size),
-        advised_train=advised(train.batch_size),
+        advised_infer=advised(infer),
+        advised_train=advised(train),
         limit=f"{infer.stopped} for inference, {train.stopped} for training",
     )
 
