@@ -221,9 +221,7 @@ def _setup(store: Store) -> None:
     published = workflows.setups(store, state["rec_device_id"])
     published = published[published["task"] == state["rec_task"]]
     chosen = [str(state[f"rec_{field}"]) for field in _SETUP if state[f"rec_{field}"] is not None]
-    with st.expander(
-        f"Setup: {', '.join(chosen) or 'best per model'}", key="rec_setup", on_change="rerun"
-    ) as opened:
+    with st.expander(f"Setup: {', '.join(chosen) or 'best per model'}", key="rec_setup", on_change="rerun") as opened:
         if not opened.open:
             return
         for field in _SETUP:
