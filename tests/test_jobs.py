@@ -550,6 +550,15 @@ def test_a_known_roof_is_not_measured_again(place: Place) -> None:
     assert place.saved[0].measured.environment["roof"] == plain(ROOF)
 
 
+def test_a_run_is_put_under_the_roof_of_the_precision_that_was_really_used(place: Place) -> None:
+    jobs = place.jobs(roof_of=lambda _request: None)
+    jobs.wait(jobs.submit(asked("ok", threads=2, precision="bf16"), title="One"))  # the child says that it used fp32
+    (run,) = place.saved
+    assert run.measured is not None
+    assert run.measured.roof == Roof("fp32", 2, 1e11, 1e10)
+    assert [name for event, name in place.events() if event == "begin"] == ["roof", "ok", "roof"]
+
+
 # -- the warm process ----------------------------------------------------------------------------------
 
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, BadQuestion
 from advisor.measure import machine, verdict
 from advisor.measure.host import Host
 from advisor.measure.job_state import Record, RunIds, UnderWay, utc
 from advisor.measure.killing import started_s
 from advisor.measure.lines import Progress, plain, request_values
 from advisor.measure.request import Request
-from advisor.measure.run import Measured, Roof, Run, Status, Steadiness
+from advisor.measure.run import Measured, Roof, Run, Status, Steadiness, product_precision
 from advisor.measure.talk import Outcome
 
 ROOF_LIMIT_S = 60.0
@@ -71,9 +71,10 @@ class Measurer:
             under_way = replace(under_way, device_id=self._device_id(request.target))
             job.begin(under_way)
             job.progress(STARTING)
-            roof = self._roof(job, request, under_way)
+            roof = self._roof(job, request, under_way, roof_question(request))
             value = request_values(request) | ({} if roof is None else {"roof": plain(roof)})
             outcome = self._ask(job, under_way, "measure", value, request.time_limit_s)
+            outcome = self._under_its_own_roof(job, request, under_way, outcome)
         except AdvisorError as exc:
             outcome = Outcome("failed", reason=str(exc))
         if outcome.ending == "answered":
@@ -106,41 +107,59 @@ class Measurer:
             kind, value, on_line=on_line, should_stop=lambda: job.stopped() is not None, time_limit_s=time_limit_s
         )
 
-    def _roof(self, job: Job, request: Request, under_way: UnderWay) -> Roof | None:
-        """What the machine can do for a request: known, or measured first; None where it cannot be."""
+    def _under_its_own_roof(self, job: Job, request: Request, under_way: UnderWay, outcome: Outcome) -> Outcome:
+        """The same with the roof of the precision that was really used, where another one was expected."""
+        found = outcome.value
+        if self._roof_of is None or not isinstance(found, Measured):
+            return outcome
+        used = product_precision(found.precision_used)
+        if found.roof is not None and found.roof.precision == used:
+            return outcome
+        roof = self._roof(job, request, under_way, roof_question(request) | {"precision": used})
+        return outcome if roof is None else replace(outcome, value=replace(found, roof=roof))
+
+    def _roof(self, job: Job, request: Request, under_way: UnderWay, question: dict[str, Any]) -> Roof | None:
+        """What the machine can do in a target, precision and threads: known, or measured; None where it cannot be."""
         if self._roof_of is None:
             return None
-        value = roof_question(request)
-        key = tuple(value.values())
-        request = replace(request, precision=value["precision"], threads=value["threads"])
+        key = tuple(question.values())
         if key not in self._roofs:
-            roof = self._roof_of(request)
+            asked = _of_the_roof(request, question)
+            roof = None if asked is None else self._roof_of(asked)
             if roof is None:
-                outcome = self._ask(job, under_way, "roof", value, ROOF_LIMIT_S)
+                outcome = self._ask(job, under_way, "roof", question, ROOF_LIMIT_S)
                 if outcome.ending == "stopped":
                     return None
                 if isinstance(outcome.value, tuple) and outcome.value:
                     roof = outcome.value[0]
                     with contextlib.suppress(AdvisorError):  # the next process measures it again
-                        self._save_roof(request, roof)
+                        if asked is not None:
+                            self._save_roof(asked, roof)
             self._roofs[key] = roof
         return self._roofs[key]
 
 
 def roof_question(request: Request) -> dict[str, Any]:
-    """Target, precision and threads of the roof over a request.
+    """Target, precision and threads of the roof that is expected over a request.
 
-    Mixed precision computes its products in the narrow type. What a runtime takes by itself ("auto") is bf16
-    where the machine has instructions for it, as OpenVINO does, else fp32.
+    Mixed precision computes its products in the narrow type. OpenVINO on a CPU computes "fp16", and what it takes by
+    itself ("auto"), in bf16 where the machine has instructions for it, else in fp32.
     """
-    precision = request.precision.removeprefix("amp-")
-    if precision == "auto":
+    precision = product_precision(request.precision)
+    if precision == "auto" or (request.runtime == "openvino" and precision == "fp16"):
         precision = "bf16" if machine.native_bf16(request.target) else "fp32"
     return {
         "target": request.target,
         "precision": precision,
         "threads": request.threads or machine.usable_threads(),
     }
+
+
+def _of_the_roof(request: Request, question: dict[str, Any]) -> Request | None:
+    """A request by which a roof is known; None where no request has its precision, as that of TF32."""
+    with contextlib.suppress(BadQuestion):
+        return replace(request, precision=question["precision"], threads=question["threads"])
+    return None
 
 
 def _ending(outcome: Outcome, job: Job, seconds: float) -> tuple[Status, str]:

@@ -286,10 +286,18 @@ class Run:
     def roof_fraction(self) -> float | None:
         """Achieved MACs per second over what the roof allows at the run's arithmetic intensity.
 
-        Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009: min(peak, intensity x bandwidth).
+        Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009: min(peak, intensity x bandwidth). None where the
+        roof is of another precision than was used: a CPU's roof in fp16 may be a hundredth of its roof in bf16.
         """
         found = self.measured
         if found is None or found.work is None or found.roof is None or not found.work.bytes:
             return None
+        if found.roof.precision != product_precision(found.precision_used):
+            return None
         attainable = min(found.roof.macs_per_s, found.work.macs / found.work.bytes * found.roof.bytes_per_s)
         return found.work.macs / (found.latency.p50 / 1000) / attainable
+
+
+def product_precision(precision: str) -> str:
+    """The type in which products are computed: under mixed precision the narrow one."""
+    return precision.removeprefix("amp-")
