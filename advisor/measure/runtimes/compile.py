@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from advisor.measure.runtimes.interface import CannotRun, Prepared
 
 _COMPILERS = ("g++", "c++", "clang++", "cl")
 _REASON = 200  # characters of the compiler's own complaint that a sentence repeats
+_PASSES = 2  # the first compiles, the second finds out that nothing changed
 
 
 def missing() -> str | None:
@@ -32,6 +35,9 @@ def prepare(
 ) -> Prepared:
     """Compile by running the network: the first pass compiles, the second finds out that nothing changed.
 
+    What was compiled before in this process is forgotten: a module compiled for more than eight shapes would run
+    in eager mode from the ninth on, without a word (`torch._dynamo.config.recompile_limit`).
+
     Raises:
         CannotRun: There is no compiler, or the network cannot be compiled.
     """
@@ -40,19 +46,29 @@ def prepare(
         raise CannotRun(reason)
     example = eager.place(model, example, request)
     # exactly these shapes: a second batch size would else be compiled for any, which is slower
+    torch._dynamo.reset()
+    torch._dynamo.config.fail_on_recompile_limit_hit = True  # type: ignore[assignment]
     compiled = torch.compile(model, dynamic=False)
     found = eager.prepared(compiled, model, example, request)
     say("compiling")
+    took_ms: list[float] = []
     try:
         with eager.kernels_in_words(request):
-            for _ in range(2):
+            for _ in range(_PASSES):
+                found.synchronise()
+                began = time.perf_counter()
                 found.run()
                 found.synchronise()
+                took_ms.append(1000 * (time.perf_counter() - began))
     # TorchDynamo's errors have no base of their own in the public interface
-    except torch._dynamo.exc.TorchDynamoException as exc:
+    except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as exc:
         said = " ".join(str(exc).split())[:_REASON]
         raise CannotRun(f"torch.compile cannot compile {request.architecture}: {said.rstrip('.')}.") from exc
-    return found
+    return replace(
+        found,
+        cold_start_ms=took_ms[0],
+        notes=(*found.notes, f"The cold start of {took_ms[0] / 1000:.1f} s includes compiling."),
+    )
 
 
 def _triton_missing() -> str | None:

@@ -65,8 +65,9 @@ def prepared(callee: Callable[[Tensor], Tensor], model: nn.Module, example: Tens
         output=output,
         precision_used=_precision_of(model, request, autocast),
         environment=_environment(request),
-        notes=_notes(request),
+        notes=_notes(model, request),
         model=model,
+        threads_used=torch.get_num_threads() if request.target == "cpu" else None,
     )
 
 
@@ -117,7 +118,11 @@ def _check_device(target: str) -> None:
 
 
 def _precision_of(model: nn.Module, request: Request, autocast: Callable[[], Any]) -> str:
-    """Read back: the type of most weights, or what autocast really casts to."""
+    """Read back: the type of most weights, or what autocast really casts to.
+
+    On CUDA weights in fp32 are multiplied in TF32 ("tf32") where PyTorch's settings say so, which by default they
+    do for convolutions only: a convolutional network computes in tf32, a transformer in fp32.
+    """
     device = request.target.partition(":")[0]
     with autocast():
         if torch.is_autocast_enabled(device):
@@ -125,7 +130,10 @@ def _precision_of(model: nn.Module, request: Request, autocast: Callable[[], Any
     held: dict[torch.dtype, int] = {}
     for parameter in model.parameters():
         held[parameter.dtype] = held.get(parameter.dtype, 0) + parameter.numel()
-    return _NAMES.get(max(held, key=lambda kind: held[kind]), "fp32") if held else request.precision
+    if not held:
+        return request.precision
+    used = _NAMES.get(max(held, key=lambda kind: held[kind]), "fp32")
+    return "tf32" if used == "fp32" and _tf32_share(model, request) > 0.5 else used
 
 
 def _environment(request: Request) -> dict[str, Any]:
@@ -153,11 +161,35 @@ def _environment(request: Request) -> dict[str, Any]:
     return found
 
 
-def _notes(request: Request) -> tuple[str, ...]:
-    if request.target.startswith("cuda") and request.precision in ("fp32",) and _tf32_in_convolutions():
-        return ("Convolutions compute in TF32 where they gain by it, which is PyTorch's default for fp32 on CUDA.",)
-    return ()
+def _notes(model: nn.Module, request: Request) -> tuple[str, ...]:
+    share = _tf32_share(model, request) if request.precision == "fp32" else 0.0
+    if not share:
+        return ()
+    return (
+        f"Operators with {share:.0%} of the weights compute in TF32 where they gain by it, the others in fp32: "
+        "PyTorch's settings for fp32 on CUDA.",
+    )
 
 
-def _tf32_in_convolutions() -> bool:
-    return torch.cuda.get_device_capability() >= (8, 0) and torch.backends.cudnn.conv.fp32_precision != "ieee"  # type: ignore[attr-defined]
+def _tf32_share(model: nn.Module, request: Request) -> float:
+    """Share of the weights, by number, whose products TF32 may compute."""
+    if not request.target.startswith("cuda") or torch.cuda.get_device_capability() < (8, 0):
+        return 0.0
+    return share_of_weights(
+        model,
+        convolutions=torch.backends.cudnn.conv.fp32_precision != "ieee",  # type: ignore[attr-defined]
+        products=torch.backends.cuda.matmul.fp32_precision == "tf32",
+    )
+
+
+def share_of_weights(model: nn.Module, *, convolutions: bool, products: bool) -> float:
+    """Share of all weights, by number, that convolutions have, matrix products, both or neither."""
+    of_convolutions = sum(
+        module.weight.numel()
+        for module in model.modules()
+        if isinstance(module, nn.modules.conv._ConvNd) and isinstance(module.weight, Tensor)
+    )
+    every = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1)
+    if not every:
+        return 0.0
+    return (of_convolutions * convolutions + (every - of_convolutions) * products) / every

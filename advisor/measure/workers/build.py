@@ -121,7 +121,11 @@ def is_out_of_memory(exc: BaseException) -> bool:
         return True
     words = str(exc).lower()
     return isinstance(exc, RuntimeError) and any(
-        sign in words for sign in ("out of memory", "can't allocate memory", "bad_alloc", "not enough memory")
+        sign in words
+        for sign in (
+            "out of memory", "can't allocate memory", "bad_alloc", "not enough memory", "cublas_status_alloc_failed",
+            "cudnn_status_alloc_failed",
+        )
     )
 
 

@@ -43,6 +43,7 @@ from advisor.measure.workers import failures, forked, largest_batch, roof, sessi
 
 MEMORY_SHARE = 0.9  # of what is available, that a child may take
 _LARGEST_SHARE = 0.5  # of the time limit, for the rest when the largest batch is looked for too
+_NO_LARGEST = "The largest batch is only looked for on Linux, where trying it in a process of its own is safe."
 _OOM_SCORE = "1000"  # should memory run out all the same, the system kills a measuring child first
 Send = Callable[[str, Any], None]
 
@@ -139,7 +140,11 @@ def _answer(kind: str, value: dict[str, Any], send: Send) -> None:
         _roof(value, send)
     elif kind == "measure":
         began_s, limit_mb, known = (value.pop(name, None) for name in ("began_s", "memory_limit_mb", "roof"))
-        request = lines.request_of(value)
+        try:
+            request = lines.request_of(value)
+        except AdvisorError as exc:
+            send("failed", {"reason": str(exc)})
+            return
         if request.target == "cpu":
             _limit_memory(limit_mb)
         _measure(request, None if known is None else lines.typed(known, Roof), began_s, send)
@@ -148,8 +153,9 @@ def _answer(kind: str, value: dict[str, Any], send: Send) -> None:
 
 
 def _measure(request: Request, known: Roof | None, began_s: float, send: Send) -> None:
-    if "max-batch" not in request.extras:
-        _say_result(request, known, began_s, send)
+    if "max-batch" not in request.extras or not _can_fork():
+        notes = (_NO_LARGEST,) if "max-batch" in request.extras else ()
+        _say_result(request, known, began_s, send, notes=notes)
         return
     # This process stays as it is, to fork the tries of the largest batch; the rest is measured in one of its own.
     share = _LARGEST_SHARE * request.time_limit_s
@@ -170,7 +176,9 @@ def _measure(request: Request, known: Roof | None, began_s: float, send: Send) -
         send("failed", {"reason": death(code if code > 0 else None, -code if code < 0 else None, "")})
 
 
-def _say_result(request: Request, known: Roof | None, began_s: float, send: Send) -> None:
+def _say_result(
+    request: Request, known: Roof | None, began_s: float, send: Send, *, notes: tuple[str, ...] = ()
+) -> None:  # fmt: skip
     try:
         found = session.measure(request, lambda progress: send("progress", progress), roof=known, began_s=began_s)
     # The process's last chance to say why in a sentence: networks and runtimes raise whatever they like.
@@ -179,7 +187,7 @@ def _say_result(request: Request, known: Roof | None, began_s: float, send: Send
             traceback.print_exc()
         send("failed", {"reason": failures.in_words(exc, request)})
     else:
-        send("measured", found)
+        send("measured", replace(found, notes=(*found.notes, *notes)))
 
 
 def _with_largest_batch(found: Measured, request: Request, began_s: float, send: Send) -> Measured:

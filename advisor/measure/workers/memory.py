@@ -34,18 +34,23 @@ class Meter:
         with contextlib.suppress(OSError):
             _CLEAR_REFS.write_text(_RESET_PEAK)
             self._resettable = True
-        if self._target.startswith("cuda"):
+        if self._on_gpu:
             torch.cuda.reset_peak_memory_stats(self._target)
 
     def peaks(self, weights_file_mb: float) -> Memory:
         """The peaks since `reset`."""
-        on_gpu = self._target.startswith("cuda")
+        on_gpu = self._on_gpu
         return Memory(
             peak_allocated_mb=torch.cuda.max_memory_allocated(self._target) / 1e6 if on_gpu else None,
             peak_reserved_mb=torch.cuda.max_memory_reserved(self._target) / 1e6 if on_gpu else None,
             peak_rss_mb=max(0.0, (_peak_rss_bytes(self._resettable) - self._baseline) / 1e6),
             weights_file_mb=weights_file_mb,
         )
+
+    @property
+    def _on_gpu(self) -> bool:
+        """Whether PyTorch's allocator has something to say: other runtimes have one of their own."""
+        return self._target.startswith("cuda") and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
 
     @property
     def peak_mb(self) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ WALL_CLOCK, EVENTS = "wall clock", "CUDA events"
 # kernel and waking up after the last one take, some 10 to 20 µs: below 2 ms that would be 1 % and more.
 EVENTS_FROM_MS = 2.0
 _PILOT_PASSES = 3
+_LONG_PILOT_MS = 1000.0  # one pass of this length says enough
 Say = Callable[[Progress], None]
 
 
@@ -71,10 +72,11 @@ class Stopwatch:
     def choose_timer(self) -> None:
         """Take events where the network is long enough for them; after a first pass, as kernels are chosen in it."""
         if self.make_event:
-            for _ in range(_PILOT_PASSES):
+            pilots: list[float] = []
+            while len(pilots) < _PILOT_PASSES and max(pilots, default=0.0) < _LONG_PILOT_MS:
                 self(1)
-            median = float(np.median(self.by_events_ms[-_PILOT_PASSES:]))
-            self.timer = EVENTS if median >= EVENTS_FROM_MS else WALL_CLOCK
+                pilots.append(self.by_events_ms[-1])
+            self.timer = EVENTS if float(np.median(pilots)) >= EVENTS_FROM_MS else WALL_CLOCK
 
     def medians(self, samples: int) -> dict[str, float]:
         """Medians of the last readings by both clocks, for the record; empty where there is only one."""
@@ -115,8 +117,11 @@ def latency(
         else:
             cold_ms = watch(1)
             watch.choose_timer()
+            before = len(watch.by_clock_ms)
             found = _measure(watch, limits, step_s, say, seed)
-            found = _with_cold_start(found, cold_ms)
+            found = replace(found, cold_start_ms=cold_ms, warmup_passes=found.warmup_passes + before)
+    if prepared.cold_start_ms is not None:
+        found = replace(found, cold_start_ms=prepared.cold_start_ms)
     return Timed(found, watch.medians(found.n_samples))
 
 
@@ -124,12 +129,6 @@ def _measure(watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say,
     return protocol.measure(
         watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say
     )
-
-
-def _with_cold_start(found: Latency, cold_ms: float) -> Latency:
-    from dataclasses import replace
-
-    return replace(found, cold_start_ms=cold_ms, warmup_passes=found.warmup_passes + 1 + _PILOT_PASSES)
 
 
 @contextlib.contextmanager
