@@ -408,6 +408,8 @@ def test_a_result_that_the_store_refuses_is_kept_and_saved_with_the_next(place: 
     assert (state.status, state.n_done, place.saved) == ("done", 2, [])
     assert state.unsaved == state.run_ids
     assert state.unsaved_reason == "Another process (12) holds the store."
+    assert not state.lost_if_closed
+    assert tuple(run.run_id for run in jobs.unsaved_runs(state.job_id)) == state.run_ids
     place.refuse = None
     jobs.wait(submit(jobs, "ok_3"))
     assert [run.request.architecture for run in place.saved] == ["ok", "ok_too", "ok_3"]
@@ -460,9 +462,54 @@ def test_with_disk_and_store_refusing_a_result_is_held_until_one_takes_it(
         place.open("gate_1")
         state = jobs.wait(job_id)
         assert (len(state.unsaved), state.unsaved_reason) == (1, "The disk is full.")
+        assert state.lost_if_closed
+        (run,) = jobs.unsaved_runs(job_id)
+        assert (run.run_id, run.request.architecture) == (state.unsaved[0], "gate_1")
     place.refuse = None
     jobs.wait(submit(jobs, "ok_too"))
     assert sorted(run.request.architecture for run in place.saved) == ["gate_1", "ok_too"]
+    jobs.recover()
+    state = jobs.state(job_id)
+    assert (state.unsaved, state.lost_if_closed, jobs.unsaved_runs(job_id)) == ((), False, [])
+
+
+def test_a_result_in_memory_alone_reaches_the_disk_as_soon_as_there_is_room(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = place.jobs()
+    job_id = submit(owner, "gate_1")
+    until(lambda: place.begun("gate_1"), "the measurement")
+    place.refuse = StoreUnusable("The disk is full.")
+    with monkeypatch.context() as full:
+        _fill_disk(full)
+        place.open("gate_1")
+        owner.wait(job_id)
+    owner.recover()  # room on the disk, not yet in the store
+    other = place.jobs()
+    other.recover()
+    state = other.state(job_id)
+    assert (state.unsaved, state.lost_if_closed) == (state.run_ids, False)
+    assert [run.run_id for run in other.unsaved_runs(job_id)] == list(state.run_ids)
+
+
+def test_what_another_program_holds_in_memory_is_not_called_saved(place: Place) -> None:
+    held = Reached(status="done", run_ids=("r1",), unsaved=("r1",), in_memory=("r1",), unsaved_reason="Full.")
+    job_id = left_by_a_dead_owner(place, held, "ok")
+    jobs = place.jobs()
+    jobs.recover()
+    state = jobs.state(job_id)
+    assert (state.unsaved, state.lost_if_closed, state.unsaved_reason) == (("r1",), True, "Full.")
+
+
+def test_half_a_file_is_not_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "jobs" / "000001-0123abcd" / "kept").mkdir(parents=True)
+    monkeypatch.setattr(job_files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        JobFiles(tmp_path).keep("000001-0123abcd", "r1", {"status": "ok"})
+    assert list((tmp_path / "jobs" / "000001-0123abcd" / "kept").iterdir()) == []
 
 
 def test_a_disk_that_fills_up_while_measuring_stops_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,9 +214,14 @@ def _read(path: Path, kind: type[T]) -> T | None:
 def _replace(path: Path, content: bytes, *, lasting: bool) -> None:
     """Write a file beside and move it into place; a lasting one reaches the disk before."""
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(content)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file is of no use, and takes room on a full disk
+            part.unlink()
+        raise

@@ -71,6 +71,7 @@ class Reached:
         run_ids: Of every run that the job made, cancelled ones too.
         last_reason: Why the last step failed, or why the job ended early.
         unsaved: The runs that could not be saved yet, with the reason in `unsaved_reason`.
+        in_memory: Those of them that the disk did not take either.
     """
 
     status: Status = "queued"
@@ -85,6 +86,7 @@ class Reached:
     last_reason: str = ""
     unsaved: tuple[str, ...] = ()
     unsaved_reason: str = ""
+    in_memory: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ class JobState:
         created_at, started_at, finished_at: UTC, ISO 8601, to the second; None until then.
         seconds: How long it has run, by a clock that never goes back.
         left: The requests without a result, in order; what a job that ended early did not measure.
-        unsaved: Ids of the runs that are kept in the job's folder because the store refused them.
+        unsaved: Ids of the runs that the store refused; `Jobs.unsaved_runs` gives them.
+        in_memory: Those of them that the disk refused too; all others are kept in the job's folder.
     """
 
     job_id: str
@@ -120,6 +123,12 @@ class JobState:
     left: tuple[Request, ...]
     unsaved: tuple[str, ...]
     unsaved_reason: str
+    in_memory: tuple[str, ...] = ()
+
+    @property
+    def lost_if_closed(self) -> bool:
+        """Whether results of it are lost when the program that measured them ends."""
+        return bool(self.in_memory)
 
     @property
     def ended(self) -> bool:
@@ -160,6 +169,7 @@ def job_state(record: Record, reached: Reached, *, alive: bool, owner_here: bool
         created_at=record.created_at, started_at=reached.started_at, finished_at=reached.finished_at,
         seconds=reached.seconds, run_ids=reached.run_ids, last_reason=reached.last_reason, sweep_id=record.sweep_id,
         left=_left(record, reached.n_done), unsaved=reached.unsaved, unsaved_reason=reached.unsaved_reason,
+        in_memory=reached.in_memory,
     )  # fmt: skip
 
 

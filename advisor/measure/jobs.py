@@ -122,6 +122,15 @@ class Jobs:
                 found.append(self.state(job_id))
         return found
 
+    def unsaved_runs(self, job_id: str) -> list[Run]:
+        """The finished runs of a job that the store has not taken yet, in order.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        found = (self._keeper.unsaved_run(job_id, name) for name in self.state(job_id).unsaved)
+        return [run for run in found if run is not None]
+
     def cancel(self, job_id: str) -> None:
         """Cancel a job, of whatever process; what it measures now is killed within some 0.2 s.
 
@@ -248,7 +257,7 @@ class Jobs:
 
     def _save(self, job: OwnJob) -> None:
         left = self._keeper.save(job.record.job_id)
-        job.note(unsaved=left.names, unsaved_reason=left.reason)
+        job.note(unsaved=left.names, unsaved_reason=left.reason, in_memory=left.in_memory)
 
     def _finish(self, job: OwnJob, status: job_state.Status, reason: str) -> None:
         job.end(status=status, finished_at=utc(self._clock()), last_reason=reason or job.reached.last_reason)

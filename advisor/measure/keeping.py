@@ -14,7 +14,7 @@ from advisor.measure import job_state
 from advisor.measure.job_files import JobFiles
 from advisor.measure.job_state import Reached, Record
 from advisor.measure.killing import end_leftover
-from advisor.measure.lines import plain, run_of, typed
+from advisor.measure.lines import BrokenLine, plain, run_of, typed
 from advisor.measure.run import Run
 from advisor.measure.sweep import Drift
 
@@ -23,11 +23,19 @@ _log = logging.getLogger(__name__)
 
 
 class NotSaved(NamedTuple):
-    """What a job has finished that is not in the store yet: names, why, and whether the store takes nothing now."""
+    """What a job has finished that is not in the store yet.
+
+    Attributes:
+        names: Ids of the runs, and `DRIFT`.
+        reason: Why.
+        store_refuses: Whether the store takes nothing now.
+        in_memory: Those of the names that the disk did not take either: they are lost when this process ends.
+    """
 
     names: tuple[str, ...] = ()
     reason: str = ""
     store_refuses: bool = False
+    in_memory: tuple[str, ...] = ()
 
 
 class Keeper:
@@ -41,15 +49,22 @@ class Keeper:
     def __init__(self, files: JobFiles, save: Callable[[Run], Any], save_sweep: Callable[[Drift], Any]) -> None:
         self._files, self._save, self._save_sweep = files, save, save_sweep
         self._in_memory: dict[tuple[str, str], Run | Drift] = {}  # finished while the disk took nothing
+        self._ever_held: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def keep(self, job_id: str, name: str, result: Run | Drift) -> None:
         """Put a finished result on the disk; where that is full it is held in memory."""
+        if not self._on_disk(job_id, name, result):
+            with self._lock:
+                self._in_memory[job_id, name] = result
+                self._ever_held.add((job_id, name))
+
+    def _on_disk(self, job_id: str, name: str, result: Run | Drift) -> bool:
         try:
             self._files.keep(job_id, name, plain(result))
         except OSError:
-            with self._lock:
-                self._in_memory[job_id, name] = result
+            return False
+        return True
 
     def save(self, job_id: str) -> NotSaved:
         """Save all that a job has finished; what is left of it."""
@@ -63,20 +78,35 @@ class Keeper:
             store_refuses = isinstance(failure, StoreError)
             if store_refuses:
                 break  # the others would wait for the same store
-        in_memory = (name for own, name in self._in_memory if own == job_id)
+        in_memory = self._held(job_id)
         left = tuple(sorted({*self._files.kept(job_id), *in_memory}))
-        return NotSaved(left, reason if left else "", store_refuses)
+        return NotSaved(left, reason if left else "", store_refuses, in_memory)
+
+    def unsaved_run(self, job_id: str, run_id: str) -> Run | None:
+        """A finished run that is not in the store yet, from the disk or from memory; None where it is in neither."""
+        with contextlib.suppress(AdvisorError, BrokenLine, KeyError, TypeError, ValueError):  # a damaged file
+            with self._lock:
+                held = self._in_memory.get((job_id, run_id))
+            if isinstance(held, Run):
+                return held
+            kept = self._files.read_kept(job_id, run_id)
+            return None if kept is None or run_id == DRIFT else run_of(kept)
+        return None
+
+    def _held(self, job_id: str) -> tuple[str, ...]:
+        """The names of a job's results that are in memory alone."""
+        with self._lock:
+            return tuple(sorted(name for own, name in self._in_memory if own == job_id))
 
     def save_from_memory(self) -> str:
         """Save what the disk did not take; why that failed, or ""."""
         reason = ""
         for (job_id, name), result in list(self._in_memory.items()):
             failure = self._put(name, plain(result))
-            if failure is None:
+            reason = reason if failure is None else str(failure)
+            if failure is None or self._on_disk(job_id, name, result):  # there may be room on the disk by now
                 with self._lock:
                     self._in_memory.pop((job_id, name), None)
-            else:
-                reason = str(failure)
         return reason
 
     def recover(self) -> None:
@@ -88,7 +118,7 @@ class Keeper:
                 continue
             if state.status == "interrupted":
                 self._end_run_of(job_id)
-            if not store_refuses and self._files.kept(job_id):
+            if not store_refuses and (state.unsaved or self._files.kept(job_id)):
                 store_refuses = self._save_again(job_id)
         self.save_from_memory()
 
@@ -97,7 +127,14 @@ class Keeper:
         with self._files.taken_over(job_id) as ours:
             left = self.save(job_id) if ours else NotSaved()
             reached = self._files.reached(job_id)
-            found = replace(reached, unsaved=left.names, unsaved_reason=left.reason)
+            # what another process holds, or held when it died, is known to that process alone
+            theirs = {name for name in reached.in_memory if (job_id, name) not in self._ever_held}
+            theirs.difference_update(self._files.kept(job_id))
+            found = replace(
+                reached, unsaved=tuple(sorted({*left.names, *theirs})),
+                in_memory=tuple(sorted({*left.in_memory, *theirs})),
+                unsaved_reason=left.reason or (reached.unsaved_reason if theirs else ""),
+            )  # fmt: skip
             if ours and found != reached:
                 with contextlib.suppress(OSError):
                     self._files.write_reached(job_id, found)
