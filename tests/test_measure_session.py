@@ -194,7 +194,11 @@ def test_the_search_for_the_largest_batch_ends_with_its_time() -> None:
 
 @pytest.mark.parametrize(("largest", "left"), [(100, 90), (1, 1), (7, 6), (None, None)])
 def test_a_tenth_of_the_largest_batch_is_left_free(largest: int | None, left: int | None) -> None:
-    assert largest_batch.advised(largest) == left
+    assert largest_batch.advised(largest_batch.Found(largest, "memory")) == left
+
+
+def test_a_search_that_time_ended_advises_nothing() -> None:
+    assert largest_batch.advised(largest_batch.Found(8, "time")) is None
 
 
 # -- parity ----------------------------------------------------------------------------------------------
@@ -326,6 +330,39 @@ def test_a_compiled_network_computes_the_same_as_eager() -> None:
     assert parity.compare(expected, prepared.output(), precision="fp32", target="cpu").ok
 
 
+def test_more_batch_sizes_than_the_compiler_keeps_are_all_compiled() -> None:
+    if compiling.missing() is not None:
+        pytest.skip("no C++ compiler")
+    torch.set_num_threads(1)
+    request = Request(architecture="made_up", runtime="pytorch-compile")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()).eval()
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = 2
+    try:
+        for batch_size in (1, 2, 3, 4):
+            torch._dynamo.utils.counters.clear()
+            prepared = compiling.prepare(model, torch.randn(batch_size, 4), request, threads=1, say=lambda _: None)
+            assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+            assert prepared.output().shape == (batch_size, 4)
+            assert prepared.cold_start_ms is not None and "includes compiling" in prepared.notes[-1]
+    finally:
+        torch._dynamo.config.recompile_limit = limit
+
+
+def test_the_cold_start_of_a_compiled_network_includes_compiling() -> None:
+    ready = Prepared(lambda: None, lambda: None, lambda: np.zeros(1), "fp32", cold_start_ms=31_000.0)
+    found = timing.latency(ready, "cpu", limits=protocol.SHORT).latency
+    assert found.cold_start_ms == 31_000.0
+    assert found.p50 < 1
+
+
+def test_weights_that_tf32_multiplies_are_counted_by_kind() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5), torch.nn.Linear(10, 20), torch.nn.BatchNorm2d(4))
+    for convolutions, products, share in ((True, False, 0.6), (False, True, 0.4), (True, True, 1.0), (False, False, 0)):
+        found = eager.share_of_weights(model, convolutions=convolutions, products=products)
+        assert found == pytest.approx(share)
+
+
 # -- memory, failures, parts -----------------------------------------------------------------------------
 
 
@@ -344,7 +381,8 @@ def test_peak_memory_is_that_since_the_reset() -> None:
 def test_failures_are_sentences() -> None:
     request = Request(architecture="resnet18", batch_size=512)
     on_cpu = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-    of_memory = (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), on_cpu)
+    of_library = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    of_memory = (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), on_cpu, of_library)
     said = {failures.in_words(exc, request) for exc in of_memory}
     assert said == {
         "Memory ran out: resnet18, pytorch-eager fp32, batch 512 needs more than there is; take a smaller batch or "

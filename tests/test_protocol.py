@@ -296,3 +296,28 @@ def test_step_of_a_clock_is_its_smallest_difference_or_its_cost() -> None:
 def test_clock_that_never_goes_forward_is_refused(values: Iterable[float]) -> None:
     with pytest.raises(ClockUnusable, match="stands still"):
         clock_step_s(readings(values))
+
+
+# -- networks that take a good part of the time for one pass -----------------------------------------------
+
+
+def test_a_slow_network_spends_no_pass_that_is_not_recorded() -> None:
+    bench = Bench(itertools.repeat(15_000.0))
+    found = bench.measure(limits=limits_within(60.0))
+    assert bench.now == 100 + 15 + 15  # a first pass and one sample: a third would end after 21 s of timing
+    assert (found.times_ms, found.cold_start_ms, found.settled) == ((15_000.0,), 15_000.0, False)
+    assert (found.stopped, found.warmup_passes, found.block) == ("time limit", 1, 1)
+
+
+def test_a_slow_network_is_timed_as_often_as_fits() -> None:
+    bench = Bench(itertools.repeat(7_000.0))
+    found = bench.measure(limits=limits_within(60.0))  # 21 s for timing
+    assert found.times_ms == (7_000.0,) * 3
+    assert bench.now == 100 + 4 * 7
+
+
+def test_a_first_pass_that_alone_is_slow_leaves_the_warm_up_as_it_is() -> None:
+    found = Bench(itertools.chain([15_000.0], itertools.repeat(10.0))).measure(limits=limits_within(60.0))
+    assert found.settled
+    assert found.n_samples == 100
+    assert found.warmup_passes >= 10

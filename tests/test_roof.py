@@ -49,6 +49,11 @@ def test_memory_is_bounded_by_a_tenth_of_what_is_available(
     assert 0 < sum(made) <= 24 * MB
 
 
+def test_tf32_is_refused_where_there_is_none(little_memory: list[int]) -> None:
+    with pytest.raises(CannotRun, match="cpu has no roof in it: ask for fp32"):
+        roof.measure_roof("cpu", "tf32", 1, clock=count().__next__, budget_s=2.0)
+
+
 def test_no_room_at_all_is_said(little_memory: list[int]) -> None:
     little_memory[0] = MB
     with pytest.raises(CannotRun, match="too little free memory on cpu"):

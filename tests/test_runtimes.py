@@ -95,6 +95,7 @@ def test_output_is_that_of_pytorch(runtime: str, small: nn.Module, example: Any)
     prepared.run()
     prepared.synchronise()
     assert prepared.precision_used == "fp32"
+    assert prepared.threads_used == prepared.environment["threads"]
     assert difference(prepared, small, example) < 1e-5
     assert prepared.notes == ()
 

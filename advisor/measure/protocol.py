@@ -29,6 +29,11 @@ _SAY_EVERY_S = 0.2
 # A line disturbs the caches by well under a millisecond: a pass after it that nobody records costs more than
 # it saves where a pass is this long.
 _RESTORE_BELOW_MS = 20.0
+# A network whose first pass takes this share of the time for timing (a tenth of the whole time limit, see
+# `limits_within`) has no time for a warm-up: its passes are few and long, and every one counts.
+SLOW_SHARE = 0.1 / 0.35
+# a second pass this much shorter shows that the first was slow only because it was the first
+_ONLY_COLD = 0.5
 # readings that no clock can mean: so many in a row, or this share of all, and the clock cannot be used
 _MOST_BAD_IN_A_ROW = 8
 _MOST_BAD_SHARE = 0.1
@@ -52,7 +57,8 @@ class Limits:
         precision: Both ends of the interval of the median must be this close to it, relative.
         min_samples: Samples that must be there.
         min_s: Sum of the recorded times that must be there.
-        max_s: Timing ends here whatever was reached, but not before one sample.
+        max_s: Timing ends here whatever was reached, but not before one sample. For passes above `SLOW_SHARE` of
+            it no pass is begun that would end later.
         settle: Medians of two successive warm-up windows must be this close, relative.
         warmup_max_s: Warm-up ends here, settled or not.
         window_readings: Least readings of a warm-up window ...
@@ -141,8 +147,9 @@ def measure(
     """
     watch = _Watch(time_passes, clock, say)
     cold_start_ms = watch.first()
-    warm = _warm_up(watch, limits, clock_resolution_s)
-    timed = _time(watch, warm.block, limits, seed)
+    kept = _slow_pass(watch, cold_start_ms, limits)
+    warm = _Warm(1, 1, settled=False) if kept else _warm_up(watch, limits, clock_resolution_s)
+    timed = _time(watch, warm.block, limits, seed, kept)
     times = np.asarray(timed.times_ms)
     p50, p90 = np.quantile(times, [0.5, 0.9])
     return Latency(
@@ -298,19 +305,37 @@ class _Timed:
     precise: bool
 
 
-def _time(watch: _Watch, block: int, limits: Limits, seed: int) -> _Timed:
-    """Samples until the interval of their median is narrow enough, or time is up."""
-    times: list[float] = []
-    timed_s, look_at, error = 0.0, limits.min_samples, None
+def _slow_pass(watch: _Watch, cold_start_ms: float, limits: Limits) -> list[float]:
+    """The second pass of a network that is too slow for a warm-up, as its first sample; else nothing."""
+    if cold_start_ms <= 1000 * SLOW_SHARE * limits.max_s:
+        return []
+    watch.tell(Progress("timing", total=limits.min_samples))
+    time_ms = watch.read(1)
+    return [] if time_ms is None or time_ms < _ONLY_COLD * cold_start_ms else [time_ms]
+
+
+def _time(watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float]) -> _Timed:
+    """Samples until the interval of their median is narrow enough, or time is up.
+
+    Args:
+        kept: What `_slow_pass` gave: then every pass is recorded, and the next one must fit into the time.
+    """
+    times = list(kept)
+    timed_s, look_at, error = sum(kept) / 1000, limits.min_samples, None
+    slow_s = timed_s
     watch.restart()
-    if watch.tell(Progress("timing", total=limits.min_samples)):
+    if slow_s and 2 * slow_s > limits.max_s:
+        return _Timed(times, median_interval(times, seed=seed), precise=False)
+    if not slow_s and watch.tell(Progress("timing", total=limits.min_samples)):
         watch.read(1)
     while True:
         time_ms = watch.read(block)
         if time_ms is not None:
             times.append(time_ms)
             timed_s += time_ms * block / 1000
-        over = bool(times) and watch.elapsed_s >= limits.max_s
+        # the first sample of a slow network lies before this phase, and the next pass takes as long again
+        elapsed_s = watch.elapsed_s
+        over = bool(times) and (elapsed_s >= limits.max_s or (slow_s > 0 and elapsed_s + 2 * slow_s > limits.max_s))
         enough = len(times) >= look_at and timed_s >= limits.min_s
         if over or enough:
             interval = median_interval(times, seed=seed)

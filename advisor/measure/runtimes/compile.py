@@ -47,7 +47,7 @@ def prepare(
     example = eager.place(model, example, request)
     # exactly these shapes: a second batch size would else be compiled for any, which is slower
     torch._dynamo.reset()
-    torch._dynamo.config.fail_on_recompile_limit_hit = True  # type: ignore[assignment]
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     compiled = torch.compile(model, dynamic=False)
     found = eager.prepared(compiled, model, example, request)
     say("compiling")

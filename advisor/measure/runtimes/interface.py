@@ -37,6 +37,8 @@ class Prepared:
         environment: Versions and flags of the runtime, plain JSON values.
         notes: What a reader must know, one sentence each.
         model: The PyTorch module that runs, for training and operator times; None in other runtimes.
+        threads_used: Threads inside operators as read back from the runtime; None where it does not say.
+        cold_start_ms: The very first pass where getting ready has made it already; else the first one timed is it.
     """
 
     run: Callable[[], Any]
@@ -46,6 +48,8 @@ class Prepared:
     environment: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
+    threads_used: int | None = None
+    cold_start_ms: float | None = None
 
 
 class Runtime(Protocol):

@@ -80,6 +80,7 @@ def prepare(
         precision_used=request.precision,
         environment=_environment(library, session) | ({"precisions": dict(operators)} if operators else {}),
         notes=_notes(request, operators),
+        threads_used=session.get_session_options().intra_op_num_threads or None,
     )
 
 

@@ -82,6 +82,7 @@ def prepare(
         precision_used=used,
         environment=environment,
         notes=_notes(request, threads, used, layers, environment),
+        threads_used=_count(environment.get("threads")),
     )
 
 
@@ -156,6 +157,11 @@ def _environment(library: Any, core: Any, compiled: Any) -> dict[str, Any]:
         "capabilities": sorted(map(str, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
         "binding": "input bound once, output copied by infer()",
     }
+
+
+def _count(value: Any) -> int | None:
+    """A number of threads; 0 is OpenVINO's word for a number that it has not told."""
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _plain(value: Any) -> Any:

@@ -123,7 +123,11 @@ def is_out_of_memory(exc: BaseException) -> bool:
     return isinstance(exc, RuntimeError) and any(
         sign in words
         for sign in (
-            "out of memory", "can't allocate memory", "bad_alloc", "not enough memory", "cublas_status_alloc_failed",
+            "out of memory",
+            "can't allocate memory",
+            "bad_alloc",
+            "not enough memory",
+            "cublas_status_alloc_failed",
             "cudnn_status_alloc_failed",
         )
     )

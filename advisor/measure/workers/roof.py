@@ -16,8 +16,8 @@ from advisor.measure.runtimes.interface import CannotRun
 
 # what the products of a precision are computed in; under autocast they run in the narrow type
 _TYPES: dict[str, torch.dtype] = {
-    "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "amp-fp16": torch.float16,
-    "amp-bf16": torch.bfloat16, "int8": torch.int8,
+    "fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,
+    "amp-fp16": torch.float16, "amp-bf16": torch.bfloat16, "int8": torch.int8,
 }  # fmt: skip
 _SIDES = (256, 512, 1024, 1536, 2048, 3072, 4096, 8192, 12288)  # of the square factors; the best one counts
 _COPY_BYTES = 256 * 10**6  # an array: eight times the last-level cache of most CPUs
@@ -47,7 +47,7 @@ def measure_roof(
     if precision not in _TYPES:
         raise CannotRun(f"The roof of precision '{precision}' is not measured; those that are: {', '.join(_TYPES)}.")
     room = min(_MAX_BYTES, int(_MEMORY_SHARE * _available_bytes(target)))
-    with torch.inference_mode(), _threads(threads), _fp32_as_convolutions(target):
+    with torch.inference_mode(), _threads(threads), _fp32_products(target, precision):
         timer = _Timer(target, clock, budget_s)
         try:
             macs_per_s = _best_product(timer, _TYPES[precision], room)
@@ -147,18 +147,23 @@ def _threads(threads: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _fp32_as_convolutions(target: str) -> Iterator[None]:
-    """On CUDA let fp32 products use TF32 exactly where convolutions do.
+def _fp32_products(target: str, precision: str) -> Iterator[None]:
+    """On CUDA compute products of fp32 values in TF32 or in fp32, whichever is asked for.
 
-    PyTorch lets cuDNN's convolutions use TF32 unless told otherwise, but not matrix products. A roof without TF32
-    would lie below what the convolutions of an "fp32" network reach.
+    PyTorch lets cuDNN's convolutions use TF32 unless told otherwise, but not matrix products: a roof in fp32 would
+    lie below what convolutions reach, so that those have a roof of their own, "tf32".
+
+    Raises:
+        CannotRun: TF32 is asked for where there is none.
     """
     if not target.startswith("cuda"):
+        if precision == "tf32":
+            raise CannotRun(f"TF32 is a precision of NVIDIA's GPUs, so {target} has no roof in it: ask for fp32.")
         yield
         return
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
-    matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     try:
         yield
     finally:
