@@ -169,6 +169,28 @@ def test_sweep_that_drifted_makes_its_steady_runs_noisy_and_says_why(ready: Stor
     assert rows.loc["nhwc", "note"] == ""
 
 
+def test_points_of_a_curve_neither_call_themselves_steady_nor_stand_before_a_full_measurement(ready: Store) -> None:
+    parts = {"throughput": run_data.CURVE, "training": run_data.TRAINING}
+    run_data.save(
+        ready,
+        run_data.run("full", 19.0, batch_size=4),
+        run_data.run("curve", 10.0, parts=parts, started_at="2026-07-02T10:00:00+00:00"),  # later, 20 ms at batch 4
+    )
+    rows = ready.query("runs", device_id=HERE, task="infer").set_index("batch_size")
+    assert rows["latency_ms"].to_dict() == {1: 10.0, 4: 19.0}
+    assert rows["verdict"].to_dict() == {1: "steady", 4: "steady"}
+    assert ready.query("runs", device_id=HERE, task="train")["verdict"].isna().tolist() == [True]
+    ready.delete_runs(["full"])
+    rows = ready.query("runs", device_id=HERE, task="infer").set_index("batch_size")
+    assert rows.loc[4, "latency_ms"] == 20.0
+    assert rows["verdict"].isna().to_dict() == {1: False, 4: True}
+
+
+def test_points_of_a_noisy_run_are_noisy(ready: Store) -> None:
+    run_data.save(ready, run_data.run("r1", parts={"throughput": run_data.CURVE}, reasons=("Others computed.",)))
+    assert ready.query("runs", device_id=HERE, task="infer")["verdict"].tolist() == ["noisy", "noisy"]
+
+
 def test_sentinel_that_failed_leaves_the_drift_unknown(ready: Store) -> None:
     run_data.save(ready, run_data.run("r1", job_id="j1", sweep_id="s"))
     values = {"sweep_id": "s", "job_id": "j1", "sentinel": "resnet18", "before_ms": 10.0, "after_ms": None}

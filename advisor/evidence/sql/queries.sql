@@ -11,8 +11,9 @@ ORDER BY c.weights, s.img_size;
 
 -- name: runs
 -- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
--- In one and the same setup one row speaks: a measured one before published ones, of measured ones a steady one
--- before noisy ones and then the newest; of published ones that contradict each other the slower.
+-- In one and the same setup one row speaks: a measured one before published ones, of measured ones one with an interval
+-- before those timed more briefly beside another, then a steady one before noisy ones, then the newest; of published
+-- ones that contradict each other the slower.
 SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
        s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
        s.latency_ms, s.peak_memory_mb, s.note, s.evidence, s.verdict, s.ci95_low_ms, s.ci95_high_ms
@@ -29,7 +30,7 @@ QUALIFY row_number() OVER (
     PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
                  s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
     -- imported runs have the time of their import; their ids, which are in the order of time, tell them apart
-    ORDER BY coalesce(s.verdict = 'noisy', false), s.measured_at DESC,
+    ORDER BY s.ci95_low_ms IS NULL, coalesce(s.verdict = 'noisy', false), s.measured_at DESC,
              CASE WHEN s.source_id = 'own-measurement' THEN s.source_file END DESC,
              s.latency_ms DESC, s.throughput_per_s, s.row_id) = 1
 ORDER BY s.row_id;

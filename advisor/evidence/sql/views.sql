@@ -10,13 +10,15 @@ FROM own.run r
 LEFT JOIN own.sweep w ON w.job_id = r.job_id AND w.sweep_id = r.sweep_id
 LEFT JOIN (SELECT run_id, arg_max(event, number) AS event FROM own.run_event GROUP BY run_id) e ON e.run_id = r.run_id;
 
--- The user's own speeds without those of deleted runs. The interval is that of the latency, no other row has one.
+-- The user's own speeds without those of deleted runs. Interval and "steady" are the latency's: the rows of other batch
+-- sizes and of training, timed more briefly, have neither, but are noisy where the run is.
 -- A row of another machine's export has no run here; its note says whether it is noisy.
 CREATE TEMP VIEW own_speed AS
 SELECT 'own:' || left(s.row_key, 12) AS row_id,
        s.* REPLACE (CASE WHEN coalesce(r.drift_in_words, '') = '' THEN s.note WHEN s.note LIKE 'noisy: %'
                     THEN s.note || ' ' || r.drift_in_words ELSE 'noisy: ' || r.drift_in_words END AS note),
-       CASE WHEN s.source_id = 'own-measurement' AND s.note LIKE 'noisy: %' THEN 'noisy' ELSE r.verdict END AS verdict,
+       CASE WHEN s.source_id = 'own-measurement' AND s.note LIKE 'noisy: %' OR r.verdict = 'noisy' THEN 'noisy'
+            WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.verdict END AS verdict,
        coalesce(r.started_at, s.saved_at) AS measured_at,
        CASE WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.ci95_low_ms END AS ci95_low_ms,
        CASE WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.ci95_high_ms END AS ci95_high_ms
