@@ -43,7 +43,8 @@ def measured(request: dict[str, Any], p50: float = 10.0) -> dict[str, Any]:
     times = [p50 - 0.1, p50, p50 + 0.1]
     return {
         "img_size": request["img_size"] or 224, "threads": request["threads"] or 1, "precision_used": "fp32",
-        "params": 1000, "environment": {"roof": request.get("roof")}, "seconds": {"time": 0.1},
+        "params": 1000, "seconds": {"time": 0.1},
+        "environment": {"roof": request.get("roof"), "cuda_device_order": os.environ.get("CUDA_DEVICE_ORDER")},
         "latency": {
             "times_ms": times, "block": 1, "p50": p50, "p90": p50 + 0.1, "p99": None, "mad": 0.1,
             "ci95": [p50 - 0.1, p50 + 0.1], "cold_start_ms": 2 * p50, "settled": True, "warmup_passes": 3,

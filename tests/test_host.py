@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from advisor.measure.host import Host
-from advisor.measure.killing import end_leftover, started_s
+from advisor.measure.killing import end_leftover, oom_kills, started_s
 from advisor.measure.lines import Progress, request_values
 from advisor.measure.request import Request
 from advisor.measure.run import Measured, Roof
 from advisor.measure.talk import Outcome, death
+from tests.machine_files import write
 from tests.waiting import runs, until
 
 FAKE = (sys.executable, "-S", str(Path(__file__).parent / "fake_worker.py"))
@@ -256,7 +257,7 @@ def test_a_leftover_is_ended_only_if_it_is_the_same_process(start: Start) -> Non
 @pytest.mark.parametrize(
     ("code", "signal", "last_words", "sentence"),
     [
-        (None, 9, "", "The measuring process was ended by SIGKILL, most likely by the system because memory ran out."),
+        (None, 15, "", "The measuring process was ended by SIGTERM."),
         (None, 250, "", "The measuring process was ended by signal 250."),
         (1, None, "MemoryError: 3 GB", "It ran out of memory (MemoryError: 3 GB)."),
         (None, 6, "terminate: std::bad_alloc", "It ran out of memory (terminate: std::bad_alloc)."),
@@ -267,6 +268,39 @@ def test_a_leftover_is_ended_only_if_it_is_the_same_process(start: Start) -> Non
 )
 def test_a_death_is_put_into_words(code: Any, signal: Any, last_words: str, sentence: str) -> None:
     assert death(code, signal, last_words) == sentence
+
+
+@pytest.mark.parametrize(
+    ("ran_out", "how"),
+    [
+        (True, "by the system because memory ran out (SIGKILL)"), (False, "from outside (SIGKILL)"),
+        (None, "from outside (SIGKILL), perhaps because memory ran out"),
+    ],
+)  # fmt: skip
+def test_a_kill_is_put_down_to_memory_only_where_the_system_says_so(ran_out: bool | None, how: str) -> None:
+    assert death(None, 9, "", ran_out=ran_out) == f"The measuring process was ended {how}."
+
+
+@pytest.mark.parametrize(("kills", "how"), [([4, 5], "memory ran out (SIGKILL)"), ([4, 4], "from outside (SIGKILL).")])
+def test_the_systems_count_before_and_after_tells_who_killed_a_child(
+    start: Start, monkeypatch: pytest.MonkeyPatch, kills: list[int], how: str
+) -> None:
+    counts = iter(kills)
+    monkeypatch.setattr("advisor.measure.host.oom_kills", lambda: next(counts))
+    assert how in ask(start(), "sigkill").reason
+
+
+def test_kills_for_lack_of_memory_are_counted_in_our_group_before_the_whole_machine(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path) is None
+    write(tmp_path, {"proc/vmstat": "nr_free_pages 1\noom_kill 7", "proc/self/cgroup": "0::/"})
+    assert oom_kills(tmp_path) == 7
+    write(tmp_path, {"sys/fs/cgroup/cgroup.procs": "1", "sys/fs/cgroup/memory.events": "oom 3\noom_kill 2"})
+    assert oom_kills(tmp_path) == 2
+
+
+def test_gpus_have_the_numbers_that_nvml_gives_them(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    assert ask(start(), "ok").value.environment["cuda_device_order"] == "PCI_BUS_ID"
 
 
 def _pids(into: list[int]) -> Callable[[str, Any], None]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.errors import BadQuestion
-from advisor.measure.killing import kill_tree
+from advisor.measure.killing import kill_tree, oom_kills
 from advisor.measure.lines import MAX_LINE_BYTES, BrokenLine, decode, encode
 from advisor.measure.pipes import Lines, Log, TooLong
 from advisor.measure.talk import OnLine, Outcome, Talk, quoted
@@ -39,9 +39,11 @@ class _Process:
 
     def __init__(self, command: Sequence[str], max_line_bytes: int) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # CUDA's own order is the fastest first, NVML's is this one: both must mean the same GPU by "cuda:1"
+        environ = {"PYTHONPATH": os.pathsep.join(paths), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         self.popen = subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-            start_new_session=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True, env=os.environ | environ,
         )  # fmt: skip
         assert self.popen.stdout is not None
         assert self.popen.stderr is not None
@@ -230,7 +232,7 @@ class Host:
         process.log.clear()
         if not process.send(request):
             return None
-        talk = Talk(process.pid, on_line)
+        talk, kills_before = Talk(process.pid, on_line), oom_kills()
         killed_for = self._listen(process, talk, should_stop, time_limit_s)
         if talk.child is None and talk.ended is None and not talk.settled and not killed_for:
             return None
@@ -242,7 +244,9 @@ class Host:
             talk.ended = {"code": code, "signal": -code if code < 0 else None}
         if killed_for == _STOPPED and not talk.settled:
             return Outcome("stopped")
-        return talk.outcome(killed_for, process.log.last_words())
+        kills = oom_kills()
+        ran_out = None if kills is None or kills_before is None else kills > kills_before
+        return talk.outcome(killed_for, process.log.last_words(), ran_out=ran_out)
 
     def _listen(self, process: _Process, talk: Talk, should_stop: Callable[[], bool], time_limit_s: float) -> str:
         """Read until the child has ended; why it was killed, or ""."""

@@ -7,8 +7,11 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import psutil
+
+from advisor.measure.cpu import ROOT, cgroup_folders, read_text
 
 LEFTOVER_S = 3.0  # how long a child of a dead owner is waited for
 _LOOK_S = 0.02
@@ -42,6 +45,20 @@ def started_s(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time() - psutil.boot_time()
     except psutil.Error:
         return None
+
+
+def oom_kills(root: Path = ROOT) -> int | None:
+    """How many processes the kernel has ended for lack of memory: in our control group, else on the whole machine.
+
+    None where it does not say (not Linux).
+    """
+    groups = [folder / "memory.events" for folder in cgroup_folders(root)]
+    for file in (*groups, root / "proc/vmstat"):
+        for line in (read_text(file) or "").splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill" and count.strip().isdigit():
+                return int(count)
+    return None
 
 
 def end_leftover(pid: int, start_s: float) -> None:

@@ -14,6 +14,11 @@ from advisor.measure.lines import BrokenLine, Progress, decode, typed
 from advisor.measure.run import Measured, Roof
 
 OnLine = Callable[[str, Any], None]
+_KILLED = {
+    True: "by the system because memory ran out (SIGKILL)",
+    False: "from outside (SIGKILL)",
+    None: "from outside (SIGKILL), perhaps because memory ran out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ class Talk:
         elif kind != "ready":
             raise BrokenLine(f"'{kind[:40]}' is no message of a measuring process")
 
-    def outcome(self, killed_for: str, last_words: str) -> Outcome:
-        """The result of it all, once the child is gone."""
+    def outcome(self, killed_for: str, last_words: str, *, ran_out: bool | None = None) -> Outcome:
+        """The result of it all, once the child is gone; the arguments are those of `death`, or why we killed it."""
         natural = self.ended is not None and not killed_for
         if self.noise and not (natural and (self.ended or {}).get("signal")):
             return Outcome("failed", reason=f"The measuring process printed noise: {self.noise}.")
@@ -83,24 +88,25 @@ class Talk:
         if killed_for:
             return Outcome("failed", reason=killed_for)
         ended = self.ended or {}
-        return Outcome("failed", reason=death(ended.get("code"), ended.get("signal"), last_words))
+        return Outcome("failed", reason=death(ended.get("code"), ended.get("signal"), last_words, ran_out=ran_out))
 
 
-def death(code: Any, signal_number: Any, last_words: str) -> str:
+def death(code: Any, signal_number: Any, last_words: str, *, ran_out: bool | None = None) -> str:
     """Why a child ended without an answer, in one sentence.
 
     Args:
         code: Its exit code, where no signal ended it.
         signal_number: The signal that ended it, or None.
         last_words: What it wrote last on stderr, see `pipes.Log.last_words`, or "".
+        ran_out: Whether the system ended a process for lack of memory meanwhile; None where it does not say.
     """
     if last_words.startswith("MemoryError") or "bad_alloc" in last_words:
         return f"It ran out of memory{quoted(last_words)}."
     if isinstance(signal_number, int) and signal_number:
         with contextlib.suppress(ValueError):
             name = signal.Signals(signal_number).name
-            often = ", most likely by the system because memory ran out" if name == "SIGKILL" else ""
-            return f"The measuring process was ended by {name}{often}{quoted(last_words)}."
+            how = _KILLED[ran_out] if name == "SIGKILL" else f"by {name}"
+            return f"The measuring process was ended {how}{quoted(last_words)}."
         return f"The measuring process was ended by signal {signal_number}{quoted(last_words)}."
     if code:
         return f"The measuring process ended with exit code {code}{quoted(last_words)}."
