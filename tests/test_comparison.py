@@ -9,7 +9,7 @@ import pytest
 
 from advisor.errors import BadQuestion
 from advisor.measure.comparison import compare
-from tests.measured_runs import measured, run, spread
+from tests.timed_runs import measured, run, spread
 
 
 def test_second_twice_as_fast_is_said_with_its_interval() -> None:

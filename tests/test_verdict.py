@@ -9,7 +9,7 @@ import pytest
 
 from advisor.measure.run import Load, Measured
 from advisor.measure.verdict import drift, verdict
-from tests.measured_runs import measured, spread
+from tests.timed_runs import measured, spread
 
 QUIET = Load(other_cores=0.03, steal_share=0.0)
 SMOOTH = spread(10.0, 0.03)
@@ -105,6 +105,13 @@ def test_readings_that_were_dropped_are_told() -> None:
         (0.90, 8, 16, {"physical_cores": 8, "logical_cores": 16}, True),  # the free threads share our cores
         (6.00, 2, 2, {"physical_cores": 32, "logical_cores": 64}, False),  # a quota of 2 on a large machine
         (0.90, 2, 2, {"physical_cores": None, "logical_cores": None}, True),
+        # a GPU is fed by one thread: others may have all cores but one
+        (0.90, 2, 2, {"target": "cuda:0"}, False),
+        (1.30, 2, 2, {"target": "cuda:0"}, True),
+        (14.0, 16, 16, {"target": "cuda:0", "physical_cores": 16, "logical_cores": 32}, False),
+        (16.0, 16, 16, {"target": "cuda:0", "physical_cores": 16, "logical_cores": 32}, True),
+        (0.90, 1, 1, {"target": "cuda:0"}, True),
+        (0.90, 2, 2, {"target": "mps"}, True),  # shares its memory with the cores
     ],
 )
 def test_other_processes_in_the_way_are_noisy(
@@ -122,7 +129,12 @@ def test_others_on_the_gpu_are_noisy() -> None:
         "1 other process computed on the GPU."
     )
     for gpu in (None, {"other_processes": None}, {"other_processes": 0}):
-        assert is_steady(measured(SMOOTH, environment={"gpu": gpu}))
+        assert is_steady(measured(SMOOTH, environment={"gpu": gpu, "after": {"gpu": gpu}}))
+
+
+def test_others_that_came_to_the_gpu_while_timing_are_noisy() -> None:
+    found = measured(SMOOTH, environment={"gpu": {"other_processes": 0}, "after": {"gpu": {"other_processes": 2}}})
+    assert only_reason(found) == "2 other processes computed on the GPU."
 
 
 def test_time_withheld_by_the_hypervisor_is_noisy() -> None:

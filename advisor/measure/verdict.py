@@ -22,6 +22,7 @@ HEAVY_TAIL = 1.25
 # Cores that others may take beyond those we leave free: a page that polls takes some 0.05, a busy process 0.9. One
 # disturbed thread holds up all others of ours at the end of each operator, so the machine's size does not matter.
 BUSY_CORES = 0.25
+_FEEDING_THREADS = 1  # that a GPU is fed by
 # ... and of the whole machine even where we leave cores free: they share its caches, memory and power
 BUSY_SHARE = 0.25
 # time withheld lengthens the times by as much; more than this hides what the interval promises
@@ -112,8 +113,7 @@ def _of_the_machine(load: Load, threads: int, usable_cores: float, environment: 
     reasons = []
     if _is_busy(load.other_cores, threads, usable_cores, environment):
         reasons.append(f"Other processes took {load.other_cores:.2f} cores while timing; close them and measure again.")
-    others = (environment.get("gpu") or {}).get("other_processes")
-    if others:
+    if others := _others_on_gpu(environment):
         reasons.append(f"{others} other process{'es' if others > 1 else ''} computed on the GPU.")
     if load.steal_share > STEAL_SHARE:
         reasons.append(f"The hypervisor withheld {_percent(load.steal_share)} of the CPU time (steal).")
@@ -124,13 +124,23 @@ def _of_the_machine(load: Load, threads: int, usable_cores: float, environment: 
     return reasons
 
 
+def _others_on_gpu(environment: dict[str, Any]) -> int:
+    """Processes of others that computed on the GPU before or after timing, whichever were more."""
+    states = (environment.get("gpu"), (environment.get("after") or {}).get("gpu"))
+    return max((state or {}).get("other_processes") or 0 for state in states)
+
+
 def _is_busy(other_cores: float, threads: int, usable_cores: float, environment: dict[str, Any]) -> bool:
     """Whether others were in the way: on cores of ours, or on much of the machine.
 
     Others are counted on the whole machine, so in a container with a quota the machine's own cores count too.
-    Two threads of one physical core slow each other, so only physical cores are free ones.
+    Two threads of one physical core slow each other, so only physical cores are free ones. A GPU has one thread that
+    feeds it and memory of its own, so it is only disturbed when no core is left for that thread.
     """
-    free = max(0.0, float(environment.get("physical_cores") or usable_cores) - threads)
+    cores = float(environment.get("physical_cores") or usable_cores)
+    if str(environment.get("target", "cpu")).startswith("cuda"):
+        return other_cores - max(0.0, cores - _FEEDING_THREADS) > BUSY_CORES
+    free = max(0.0, cores - threads)
     whole = max(usable_cores, float(environment.get("logical_cores") or 0))
     return other_cores - free > BUSY_CORES or other_cores > BUSY_SHARE * whole
 
