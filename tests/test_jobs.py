@@ -46,7 +46,8 @@ class Place:
         """One more program with this home."""
         defaults: dict[str, Any] = {"device_id": lambda _target: "cpu-1", "judge": lambda _found: ("steady", ())}
         defaults |= {"host_command": (*FAKE, *manner), "save": self.save, "save_sweep": self.save_sweep}
-        self.opened.append(Jobs(self.home, **(defaults | options)))
+        defaults |= {"machine_lock": self.folder / "machine.lock"}  # other tests may run on this machine
+        self.opened.append(Jobs(options.pop("home", self.home), **(defaults | options)))
         return self.opened[-1]
 
     def save(self, run: Run) -> None:
@@ -233,6 +234,17 @@ def test_timings_of_two_tabs_and_two_programs_never_overlap_and_go_by_arrival(pl
         one.wait(job_id)
     names = ["gate_1", "ok_2", "ok_3", "ok_4", "ok_5"]
     assert place.events() == [(event, name) for name in names for event in ("begin", "end")]
+
+
+def test_timings_of_two_homes_never_overlap(place: Place) -> None:
+    one, other = place.jobs(), place.jobs(home=place.folder / "other home")
+    first = submit(one, "gate_1")
+    until(lambda: place.begun("gate_1"), "the first")
+    second = submit(other, "ok_2")
+    until(lambda: _says(other, second, "waiting for another measurement to end"), "the words of the other home")
+    place.open("gate_1")
+    assert [one.wait(first).status, other.wait(second).status] == ["done", "done"]
+    assert place.events() == [(event, name) for name in ("gate_1", "ok_2") for event in ("begin", "end")]
 
 
 def test_jobs_go_by_arrival_even_when_the_clock_goes_back(place: Place) -> None:

@@ -1,7 +1,7 @@
 """The files of the jobs, shared by every process with the same home: records, progress, locks, runs not yet saved.
 
     home/jobs/queue.lock              held while a job takes its number
-    home/jobs/device.lock             held by the job that measures: one timing at a time on this machine
+    home/jobs/device.lock             held by the job that measures, see `turn.Turn`
     home/jobs/<job id>/owner.lock     held by the owner as long as it lives; the system frees it when it dies
     home/jobs/<job id>/job.json       `Record`: the job is there once this is
     home/jobs/<job id>/reached.json   `Reached`, replaced as the job goes on
@@ -28,6 +28,7 @@ from advisor.measure import job_state
 from advisor.measure.job_state import JobState, Reached, Record
 from advisor.measure.lines import BrokenLine, typed
 from advisor.measure.request import Request
+from advisor.measure.turn import Turn, of_this_machine
 
 KEPT_JOBS = 200  # older ended ones are forgotten; their runs are in the store
 _QUEUE_WAIT_S = 10.0
@@ -35,10 +36,14 @@ T = TypeVar("T")
 
 
 class JobFiles:
-    """The jobs below one home, of all processes."""
+    """The jobs below one home, of all processes.
 
-    def __init__(self, home: Path) -> None:
-        self.folder = home / "jobs"
+    Args:
+        machine_lock: A file that all homes of this machine share.
+    """
+
+    def __init__(self, home: Path, *, machine_lock: Path | None = None) -> None:
+        self.folder, self._machine_lock = home / "jobs", machine_lock or of_this_machine()
         self._ended: dict[str, tuple[tuple[int, int], JobState]] = {}  # with the stamp of the file they are from
 
     def create(
@@ -131,12 +136,9 @@ class JobFiles:
         finally:
             lock.release()
 
-    def device_lock(self) -> FileLock:
-        """The lock of whoever measures on this machine, not held yet.
-
-        One for all devices: a CPU and a GPU timing share cores, memory and power, and would disturb each other.
-        """
-        return FileLock(self.folder / "device.lock", thread_local=False)
+    def turn(self) -> Turn:
+        """The turn to measure, not taken yet."""
+        return Turn(self.folder / "device.lock", self._machine_lock)
 
     def ask_cancel(self, job_id: str) -> None:
         """Ask the job's owner, in whatever process, to cancel it."""

@@ -1,4 +1,4 @@
-"""The queue of measurements: one timing at a time on this machine, first come first served, across processes.
+"""The queue of measurements: one timing at a time on this machine, first come first served within a home.
 
 A job is run by a thread of the process that submitted it; its record lives in `home/jobs`, where every other
 process with the same home finds it. A result is on the disk before it is saved, so that neither a kill nor a
@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from filelock import Timeout
 
 from advisor.errors import AdvisorError, BadQuestion
 from advisor.measure import job_state
@@ -53,6 +51,7 @@ class Jobs:
         clock: Wall clock, seconds since 1970; it may go back.
         host_command: What to start instead of the measuring process, for tests.
         idle_s: After how long without a request the measuring process ends.
+        machine_lock: A file that all homes of this machine share; `turn.of_this_machine` unless a test says otherwise.
     """
 
     def __init__(
@@ -61,8 +60,10 @@ class Jobs:
         save_roof: Callable[[Request, Roof], Any] = lambda _request, _roof: None,
         device_id: Callable[[str], str] = device_id_of, judge: Judge = judged,
         clock: Callable[[], float] = time.time, host_command: Sequence[str] | None = None, idle_s: float = IDLE_S,
+        machine_lock: Path | None = None,
     ) -> None:  # fmt: skip
-        self._files, self._host = JobFiles(home), Host(host_command, idle_s=idle_s)
+        self._files = JobFiles(home, machine_lock=machine_lock)
+        self._host = Host(host_command, idle_s=idle_s)
         self._keeper = Keeper(self._files, save, save_sweep)
         self._measurer = Measurer(
             self._host, clock, device_id=device_id, judge=judge, roof_of=roof_of, save_roof=save_roof
@@ -204,19 +205,14 @@ class Jobs:
     @contextlib.contextmanager
     def _turn(self, job: OwnJob) -> Iterator[bool]:
         """Wait until no older job is left and nobody measures; False where the job is stopped before."""
-        lock = self._files.device_lock()
-        while job.stopped() is None:
-            older = self._ahead(job.record.job_id)
-            if older is None:
-                with contextlib.suppress(Timeout):
-                    lock.acquire(blocking=False)
+        with self._files.turn() as turn:
+            while job.stopped() is None:
+                older = self._ahead(job.record.job_id)
+                if older is None and turn.take():
                     break
-            job.note(now=job_state.waiting_for(older))
-            job.cancelled.wait(POLL_S)
-        try:
-            yield lock.is_locked
-        finally:
-            lock.release()
+                job.note(now=job_state.waiting_for(older))
+                job.cancelled.wait(POLL_S)
+            yield turn.taken
 
     def _ahead(self, job_id: str) -> JobState | None:
         """The oldest job that comes before this one; looks only at those not known to have ended."""
@@ -272,10 +268,11 @@ class Jobs:
     # the measuring process
 
     def _warm(self) -> None:
-        lock = self._files.device_lock()
-        with contextlib.suppress(AdvisorError, Timeout, OSError):  # a click will say what is wrong
+        with contextlib.suppress(AdvisorError, OSError):  # a click will say what is wrong
             self._files.folder.mkdir(parents=True, exist_ok=True)
-            with lock.acquire(blocking=False):
+            with self._files.turn() as turn:
+                if not turn.take():
+                    return
                 self._host.start()
             self.recover()
             self._care()
