@@ -51,6 +51,10 @@ def _cells(one: Run) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _range(ci95: tuple[float, float] | None, n_samples: int) -> str:
+    return f"{ci95[0]:.4g}–{ci95[1]:.4g}" if ci95 else f"{n_samples} sample{'s' if n_samples > 1 else ''} only"
+
+
 def _extras(one: Run) -> Iterator[str]:
     """The parts beside the latency, a line each."""
     found = one.measured
@@ -63,7 +67,7 @@ def _extras(one: Run) -> Iterator[str]:
     if train := found.training:
         yield (
             f"• {one.request.label}: a training step of batch {train.batch_size} takes {train.step_ms:.4g} ms "
-            f"({train.ci95[0]:.4g}–{train.ci95[1]:.4g}), {train.throughput_per_s:,.4g} img/s, {train.optimiser}, "
+            f"({_range(train.ci95, train.n_samples)}), {train.throughput_per_s:,.4g} img/s, {train.optimiser}, "
             f"{train.precision}."
         )
     if largest := found.largest_batch:

@@ -180,7 +180,7 @@ def training_figures(run: Run) -> dict[str, str]:
     shown: dict[str, str | None] = {}
     if found is not None and (step := found.training) is not None:
         shown |= {
-            f"Training step, batch {step.batch_size}": f"{_MS(step.step_ms)} ({interval(*step.ci95)})",
+            f"Training step, batch {step.batch_size}": f"{_MS(step.step_ms)} ({_interval(step.ci95)})",
             "Training throughput": _PER_S(step.throughput_per_s),
             "Precision and optimiser": f"{step.precision}, {step.optimiser}",
             "Peak memory of training": None if step.peak_memory_mb is None else _MB(step.peak_memory_mb),
@@ -236,6 +236,10 @@ def end_to_end_sentence(run: Run) -> str:
     )
 
 
+def _interval(ci95: tuple[float, float] | None) -> str:
+    return interval(*ci95) if ci95 else "too few samples for an interval"
+
+
 def feature_sentence(run: Run) -> str:
     """What the backbone alone costs at the size asked for."""
     found = run.measured.features if run.measured else None
@@ -244,7 +248,7 @@ def feature_sentence(run: Run) -> str:
     maps = ", ".join(f"{c} at 1/{r}" for c, r in zip(found.channels, found.reductions, strict=False))
     return (
         f"The backbone alone (features_only) at {found.height} x {found.width} px takes {_MS(found.latency_ms)} "
-        f"({interval(*found.ci95)}); its channels: {maps}."
+        f"({_interval(found.ci95)}); its channels: {maps}."
     )
 
 

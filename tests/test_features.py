@@ -31,7 +31,9 @@ def test_maps_of_a_convolutional_network_halve_at_each_level() -> None:
     assert (found.height, found.width) == (96, 160)
     assert found.reductions == (2, 4, 8, 16, 32)
     assert len(found.channels) == 5
-    assert 0 < found.ci95[0] <= found.latency_ms <= found.ci95[1]
+    assert found.n_samples is not None
+    assert (found.ci95 is None) == (found.n_samples < 5)
+    assert found.latency_ms > 0
 
 
 def test_maps_have_the_channels_and_reductions_that_are_reported() -> None:

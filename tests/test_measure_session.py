@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,17 @@ from advisor.measure.run import BatchPoint, Latency, Work  # noqa: E402
 from advisor.measure.runtimes import compile as compiling  # noqa: E402
 from advisor.measure.runtimes import eager  # noqa: E402
 from advisor.measure.runtimes.interface import CannotRun, Prepared  # noqa: E402
-from advisor.measure.workers import build, failures, largest_batch, memory, parity, parts, throughput, timing  # noqa: E402
+from advisor.measure.workers import (  # noqa: E402
+    build,
+    failures,
+    largest_batch,
+    memory,
+    parity,
+    parts,
+    session,
+    throughput,
+    timing,
+)  # fmt: skip
 from advisor.measure.workers.session import Phases  # noqa: E402
 
 
@@ -106,15 +117,19 @@ def test_the_device_is_idle_before_and_after_a_reading() -> None:
 # -- the batch sweep -------------------------------------------------------------------------------------
 
 
-def swept(throughputs: Sequence[float], *, budget_s: float = 1e9, full_at: int = 2**30, costs_s: float = 1.0):
+def swept(
+    throughputs: Sequence[float], *, budget_s: float = 1e9, full_at: int = 2**30, costs_s: float = 1.0,
+    failure: Exception | None = None, samples: Sequence[int] = (10,),
+):  # fmt: skip
     clock = Clock()
 
     def measure(batch_size: int) -> BatchPoint:
         if batch_size >= full_at:
-            raise MemoryError
+            raise failure or MemoryError
         clock.now += costs_s * batch_size
         per_s = throughputs[min(batch_size.bit_length(), len(throughputs)) - 1]
-        return BatchPoint(batch_size, per_s, 1000 * batch_size / per_s, 10)
+        n_samples = samples[min(batch_size.bit_length(), len(samples)) - 1]
+        return BatchPoint(batch_size, per_s, 1000 * batch_size / per_s, n_samples)
 
     return throughput.sweep(measure, clock=clock, budget_s=budget_s, is_out_of_memory=build.is_out_of_memory)
 
@@ -139,6 +154,18 @@ def test_the_sweep_ends_where_memory_does() -> None:
 def test_the_sweep_begins_no_batch_that_would_end_after_its_time() -> None:
     found = swept([100, 200, 400, 800, 1600, 3200], budget_s=20)  # 1 + 2 + 4 + 8 s, and 16 more would be too much
     assert (found.best_batch_size, found.stopped) == (8, "time")
+
+
+def test_any_other_failure_ends_the_sweep_and_keeps_the_batches_before_it() -> None:
+    found = swept([100, 200, 400, 800], full_at=8, failure=ValueError("no kernel for this."))
+    assert (found.best_batch_size, len(found.curve), found.stopped) == (4, 3, "no kernel for this")
+
+
+def test_a_batch_of_few_samples_does_not_decide_which_is_best() -> None:
+    found = swept([100, 200, 400, 800], full_at=16, samples=[30, 10, 5, 4])
+    assert (found.best_batch_size, found.best_per_s, len(found.curve)) == (4, 400, 4)
+    alone = swept([100, 200], full_at=4, samples=[3, 1])
+    assert alone.best_batch_size == 2  # there is nothing better than few
 
 
 def test_a_sweep_without_a_single_batch_is_an_error() -> None:
@@ -173,6 +200,36 @@ def test_the_largest_batch_is_found_to_a_sixteenth(fits: int) -> None:
         assert found.stopped == "memory"
         assert fits - found.batch_size < max(1, found.batch_size / 16) + 1
     assert len(asked) <= 17 + 4  # doubling, and a sixteenth in four halvings
+
+
+def failing_tries(runs: int):
+    def attempt(sizes: Sequence[int]) -> Iterator[int]:
+        for size in sizes:
+            if size > runs:
+                raise CannotRun("made_up failed with ValueError: odd.")
+            yield size
+
+    return attempt
+
+
+def test_another_failure_than_memory_ends_the_search_with_its_words() -> None:
+    found = largest_batch.search(failing_tries(8), in_time=lambda: True)
+    assert found == largest_batch.Found(8, "made_up failed with ValueError: odd")
+    assert largest_batch.advised(found) is None
+    none = largest_batch.search(failing_tries(0), in_time=lambda: True)
+    assert none == largest_batch.Found(None, "made_up failed with ValueError: odd")
+
+
+def test_a_failure_in_training_keeps_the_largest_batch_of_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"infer": 4, "train": 0}
+    monkeypatch.setattr(largest_batch._Tries, "attempt", lambda tries, sizes: failing_tries(runs[tries.mode])(sizes))
+    request = Request(architecture="made_up")
+    found = largest_batch.find(request, threads=1, budget_s=1e6)
+    assert (found.infer, found.train) == (4, None)
+    assert found.limit.endswith("odd for inference, made_up failed with ValueError: odd for training")
+    runs["infer"] = 0
+    with pytest.raises(CannotRun, match=r"^made_up failed with ValueError: odd\.$"):
+        largest_batch.find(request, threads=1, budget_s=1e6)
 
 
 def test_no_batch_fits() -> None:
@@ -377,6 +434,68 @@ def test_peak_memory_is_that_since_the_reset() -> None:
     assert found.peak_rss_mb == pytest.approx(100, abs=40)
     assert found.weights_file_mb == 7.0
     assert found.peak_allocated_mb is None
+
+
+def test_a_runtime_with_an_allocator_of_its_own_has_no_peak_of_the_gpu() -> None:
+    meter = memory.Meter("cuda:0", in_torch=False)
+    meter.reset()
+    found = meter.peaks(7.0)
+    assert (found.peak_allocated_mb, found.peak_reserved_mb) == (None, None)
+    assert "Peak memory of the GPU is not known" in (meter.note() or "")
+    assert memory.Meter("cpu").note() is None
+
+
+def test_memory_of_apples_gpu_is_that_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 30_000_000)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 40_000_000)
+    found = memory.Meter("mps").peaks(7.0)
+    assert (found.peak_allocated_mb, found.peak_reserved_mb) == (30.0, 40.0)
+
+
+def judged(output: object, *, left_s: float = 1e12, expected: object = None):
+    def give() -> object:
+        if isinstance(output, Exception):
+            raise output
+        return output
+
+    found = parts_of(left_s)
+    ready = Prepared(lambda: None, lambda: None, give, "fp32")  # type: ignore[arg-type]
+    return session._judged(found.request, ready, expected, found, latency_of(1000.0)), found.notes  # type: ignore[arg-type]
+
+
+def test_memory_that_runs_out_for_the_output_loses_no_latency() -> None:
+    assert judged(MemoryError(), expected=EXPECTED) == (
+        None, ["Its output was not compared with PyTorch's: memory ran out for a copy of it."]
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="odd"):
+        judged(ValueError("odd"), expected=EXPECTED)
+
+
+def test_a_comparison_that_no_time_is_left_for_is_not_begun() -> None:
+    parity_found, notes = judged(AssertionError("it was begun"), left_s=0.0, expected=EXPECTED)
+    assert parity_found is None
+    assert notes == ["Its output was not compared with PyTorch's: no time was left; raise --time-limit."]
+
+
+def test_the_reference_itself_must_be_finite() -> None:
+    assert judged(EXPECTED) == (None, [])
+    with pytest.raises(CannotRun, match="gives values that are not finite"):
+        judged(np.array([[1.0, np.nan]]))
+
+
+def test_an_image_that_is_not_square_is_told_in_words() -> None:
+    facts = build.Facts("made_up", (3, 240, 320), (240, 320), 1, 1.0, {})
+    assert session._size_note(facts) == (
+        "Images are 240 px high and 320 px wide; the image size of this run is their width.",
+    )
+    assert session._size_note(build.Facts("made_up", (3, 64, 64), (64, 64), 1, 1.0, {})) == ()
+
+
+def test_few_steps_have_no_interval() -> None:
+    few = latency_of(1.0)
+    assert protocol.known_interval(few) is None
+    enough = replace(few, times_ms=(1.0, 1.0, 1.1, 1.0, 0.9), ci95=(0.9, 1.1))
+    assert protocol.known_interval(enough) == (0.9, 1.1)
 
 
 def test_failures_are_sentences() -> None:

@@ -169,6 +169,11 @@ def measure(
     )
 
 
+def known_interval(found: Latency) -> tuple[float, float] | None:
+    """The interval of a short measurement's median; None where it has too few samples to have one."""
+    return found.ci95 if found.n_samples >= SHORT.min_samples else None
+
+
 def interval_error(middle: float, interval: tuple[float, float]) -> float:
     """How far the farther end of an interval is from the median, relative: 0.02 is ±2 %."""
     return max(interval[1] - middle, middle - interval[0]) / middle

@@ -25,7 +25,8 @@ class Latency:
         p99: None below 100 samples.
         mad: Median absolute deviation from the median, unscaled.
         ci95: Bootstrap 95 % interval of the median.
-        cold_start_ms: The very first pass after building.
+        cold_start_ms: The very first pass of the network once it is ready for its runtime; of a compiled one with
+            compiling. PyTorch itself is warm by then: it has run the network to draw its weights.
         settled: Whether warm-up reached two successive windows within 3 %.
         warmup_passes: Passes before the first kept one.
         stopped: "precise", or "time limit" where the interval is still wider than asked for.
@@ -55,7 +56,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class BatchPoint:
-    """Throughput at one batch size: p50 of `n_samples` passes."""
+    """Throughput at one batch size: p50 of `n_samples` samples."""
 
     batch_size: int
     throughput_per_s: float
@@ -75,16 +76,27 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Forward, backward and optimiser step of one batch."""
+    """Forward, backward and optimiser step of one batch.
+
+    Attributes:
+        ci95: Of the median; None for fewer than five steps, whose range says little of it.
+        stopped: As of `Latency`.
+    """
 
     batch_size: int
     precision: str
     optimiser: str
     step_ms: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
     throughput_per_s: float
     times_ms: tuple[float, ...]
     peak_memory_mb: float | None
+    stopped: str = "precise"
+
+    @property
+    def n_samples(self) -> int:
+        """How many raw times there are."""
+        return len(self.times_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +158,20 @@ class EndToEnd:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`features_only` at a given size: what a detector or segmenter would pay for the backbone."""
+    """`features_only` at a given size: what a detector or segmenter would pay for the backbone.
+
+    Attributes:
+        ci95: Of the median; None for fewer than five samples.
+        n_samples: None in runs of versions that did not keep it.
+    """
 
     height: int
     width: int
     latency_ms: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
     reductions: tuple[int, ...]
     channels: tuple[int, ...]
+    n_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

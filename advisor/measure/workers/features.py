@@ -54,8 +54,8 @@ def measure(
         found = timing.latency(prepared, target, limits=limits, say=say).latency
     info = model.feature_info
     return Features(
-        height, width, found.p50, found.ci95,
-        tuple(int(r) for r in info.reduction()), tuple(int(c) for c in info.channels()),
+        height, width, found.p50, protocol.known_interval(found),
+        tuple(int(r) for r in info.reduction()), tuple(int(c) for c in info.channels()), found.n_samples,
     )  # fmt: skip
 
 

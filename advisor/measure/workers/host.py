@@ -44,6 +44,7 @@ from advisor.measure.workers import failures, forked, largest_batch, roof, sessi
 MEMORY_SHARE = 0.9  # of what is available, that a child may take
 _LARGEST_SHARE = 0.5  # of the time limit, for the rest when the largest batch is looked for too
 _NO_LARGEST = "The largest batch is only looked for on Linux, where trying it in a process of its own is safe."
+_IN_EAGER = "The largest batches are those of eager mode: compiling for each size would take the time of the search."
 _OOM_SCORE = "1000"  # should memory run out all the same, the system kills a measuring child first
 Send = Callable[[str, Any], None]
 
@@ -200,8 +201,10 @@ def _with_largest_batch(found: Measured, request: Request, began_s: float, send:
         )
     except (AdvisorError, CannotRun, OSError) as exc:
         return replace(found, notes=(*found.notes, f"The largest batch could not be found: {exc}"))
+    notes = (*found.notes, _IN_EAGER) if request.runtime == "pytorch-compile" else found.notes
     return replace(
-        found, largest_batch=largest, seconds=found.seconds | {"largest batch": time.monotonic() - began}
+        found, largest_batch=largest, notes=notes,
+        seconds=found.seconds | {"largest batch": time.monotonic() - began},
     )  # fmt: skip
 
 
@@ -219,10 +222,13 @@ def _roof(value: dict[str, Any], send: Send) -> None:
 def _limit_memory(limit_mb: float | None) -> None:
     """Let this process and all it starts take so much beside what they hold, so that more is an error, not a kill.
 
-    RLIMIT_DATA and not RLIMIT_AS: runtimes reserve far more addresses than they use.
+    RLIMIT_DATA and not RLIMIT_AS: runtimes reserve far more addresses than they use. Elsewhere than on Linux it does
+    not hold what is mapped, so there is no limit.
     """
+    if sys.platform != "linux":
+        return
     limit = MEMORY_SHARE * _available_bytes() if limit_mb is None else limit_mb * 1e6
-    with contextlib.suppress(OSError, ValueError):  # macOS
+    with contextlib.suppress(OSError, ValueError):  # a container may forbid it
         limit += psutil.Process().memory_info().data
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         soft = int(limit) if hard == resource.RLIM_INFINITY else min(int(limit), hard)

@@ -38,14 +38,17 @@ def search(attempt: Attempt, *, in_time: Callable[[], bool], smallest: int = 1, 
     """Double until a batch fails, then bisect between the last that ran and the first that did not.
 
     Args:
-        attempt: Tries batch sizes in turn and yields each that ran; ends at the first that did not.
+        attempt: Tries batch sizes in turn and yields each that ran; ends at the first that did not. Where another
+            thing than memory is the reason, it raises CannotRun, which ends the search.
         in_time: Whether there is time for one more.
         smallest: The first batch size that is tried; `largest` is the last.
     """
     doubling = [smallest]
     while 2 * doubling[-1] <= largest:
         doubling.append(2 * doubling[-1])
-    ran = max(attempt(doubling), default=0)
+    ran, failure = _ran(attempt, doubling)
+    if failure is not None:
+        return Found(ran or None, failure)
     if not in_time():
         return Found(ran or None, TIME)
     if not ran:
@@ -55,13 +58,27 @@ def search(attempt: Attempt, *, in_time: Callable[[], bool], smallest: int = 1, 
     failed = 2 * ran
     while failed - ran > max(1, ran // _FINENESS):
         middle = (ran + failed) // 2
-        if list(attempt([middle])):
+        fits, failure = _ran(attempt, [middle])
+        if failure is not None:
+            return Found(ran, failure)
+        if fits:
             ran = middle
         elif in_time():
             failed = middle
         if not in_time():  # a try that its time ended says nothing of memory
             return Found(ran, TIME)
     return Found(ran, MEMORY)
+
+
+def _ran(attempt: Attempt, sizes: Sequence[int]) -> tuple[int, str | None]:
+    """The last of the sizes that ran, 0 where none did, and what another failure than memory said."""
+    ran = 0
+    try:
+        for size in attempt(sizes):
+            ran = size
+    except CannotRun as exc:
+        return ran, str(exc).rstrip(".")
+    return ran, None
 
 
 def advised(found: Found) -> int | None:
@@ -80,10 +97,12 @@ def find(
     allocated, or died of, is gone with it.
 
     Raises:
-        CannotRun: A try failed for another reason than memory.
+        CannotRun: Not one batch ran, of neither kind, for another reason than memory or time.
     """
     infer = _Tries(request, "infer", threads, time.monotonic() + budget_s / 2, say).found()
     train = _Tries(request, "train", threads, time.monotonic() + budget_s / 2, say).found()
+    if infer.batch_size is None and train.batch_size is None and infer.stopped not in (MEMORY, TIME):
+        raise CannotRun(f"{infer.stopped}.")
     return LargestBatch(
         infer=infer.batch_size,
         train=train.batch_size,

@@ -21,8 +21,8 @@ _RESET_PEAK = "5"  # proc_pid_clear_refs(5): resets VmHWM to what is resident no
 class Meter:
     """Peaks from `reset` to `peaks`; made before anything is built, as all is counted from there."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self, target: str, *, in_torch: bool = True) -> None:
+        self._target, self._in_torch = target, in_torch
         self._baseline = psutil.Process().memory_info().rss
         self._resettable = False
 
@@ -34,23 +34,40 @@ class Meter:
         with contextlib.suppress(OSError):
             _CLEAR_REFS.write_text(_RESET_PEAK)
             self._resettable = True
-        if self._on_gpu:
+        if self.on_cuda:
             torch.cuda.reset_peak_memory_stats(self._target)
 
     def peaks(self, weights_file_mb: float) -> Memory:
         """The peaks since `reset`."""
-        on_gpu = self._on_gpu
+        allocated, reserved = self._of_the_gpu()
         return Memory(
-            peak_allocated_mb=torch.cuda.max_memory_allocated(self._target) / 1e6 if on_gpu else None,
-            peak_reserved_mb=torch.cuda.max_memory_reserved(self._target) / 1e6 if on_gpu else None,
+            peak_allocated_mb=None if allocated is None else allocated / 1e6,
+            peak_reserved_mb=None if reserved is None else reserved / 1e6,
             peak_rss_mb=max(0.0, (_peak_rss_bytes(self._resettable) - self._baseline) / 1e6),
             weights_file_mb=weights_file_mb,
         )
 
     @property
-    def _on_gpu(self) -> bool:
+    def on_cuda(self) -> bool:
         """Whether PyTorch's allocator has something to say: other runtimes have one of their own."""
-        return self._target.startswith("cuda") and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        here = self._in_torch and self._target.startswith("cuda")
+        return here and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+
+    def note(self) -> str | None:
+        """What a reader must know of the figures, in one sentence, if anything."""
+        if self._target.startswith("cuda") and not self.on_cuda:
+            return "Peak memory of the GPU is not known: this runtime's allocator is not PyTorch's, and keeps no peak."
+        if self._target == "mps":
+            return "Memory of Apple's GPU is what was held after timing: its driver keeps no peak."
+        return None
+
+    def _of_the_gpu(self) -> tuple[int | None, int | None]:
+        """Bytes allocated and reserved at the peak; on Apple's GPU those of now. None where nobody counts them."""
+        if self.on_cuda:
+            return torch.cuda.max_memory_allocated(self._target), torch.cuda.max_memory_reserved(self._target)
+        if self._target == "mps" and self._in_torch:
+            return torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        return None, None
 
     @property
     def peak_mb(self) -> float:

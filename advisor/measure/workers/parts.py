@@ -141,6 +141,10 @@ class Parts:
     def _training(self) -> Training:
         found, notes = training.measure(self.request, limits=self._limits())
         self.notes += notes
+        if self.request.runtime == "pytorch-compile":
+            self.notes.append("The training step is that of eager mode, not of the compiled network.")
+        if found.ci95 is None:
+            self.notes.append(f"The training step is the median of only {_steps(found.n_samples)}; raise --time-limit.")
         return found
 
     def _throughput(self, prepared: Prepared, facts: build.Facts, latency: Latency) -> Throughput:
@@ -160,13 +164,25 @@ class Parts:
             p50 = timing.latency(ready, request.target, limits=self._limits()).latency
             return BatchPoint(batch_size, 1000 * batch_size / p50.p50, p50.p50, p50.n_samples)
 
-        return throughput.sweep(
+        found = throughput.sweep(
             at,
             clock=time.monotonic,
             budget_s=self.left_s,
             is_out_of_memory=lambda exc: failures.of_memory(exc, request),
+            in_words=lambda exc: failures.in_words(exc, request),
         )
+        few = throughput.FEWEST_SAMPLES
+        if thin := ", ".join(str(point.batch_size) for point in found.curve if point.n_samples < few):
+            self.notes.append(
+                f"Throughput at batch {thin} is from fewer than {few} samples, too few to decide the best batch size; "
+                "raise --time-limit."
+            )
+        return found
 
     def _limits(self) -> protocol.Limits:
         """For one of many short measurements in the time that is left."""
         return replace(protocol.SHORT, max_s=min(protocol.SHORT.max_s, 0.3 * max(self.left_s, _LEAST_S)))
+
+
+def _steps(n: int) -> str:
+    return "1 step" if n == 1 else f"{n} steps"

@@ -12,10 +12,10 @@ import torch
 from advisor.measure import machine, protocol
 from advisor.measure.lines import Progress
 from advisor.measure.request import Request
-from advisor.measure.run import Measured, Parity, Roof
+from advisor.measure.run import Latency, Measured, Parity, Roof
 from advisor.measure.runtimes import eager, interface
 from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
-from advisor.measure.workers import build, parity, timing
+from advisor.measure.workers import build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
 
@@ -28,6 +28,7 @@ _PHASES = {
 }  # fmt: skip
 # of the environment, what may change while a network runs
 _CHANGING = ("cpu_clock_mhz", "load_average", "memory_available_mb", "gpu")
+_IN_TORCH = ("pytorch-eager", "pytorch-compile")
 Say = Callable[[Progress], None]
 
 
@@ -71,7 +72,7 @@ def measure(request: Request, say: Say, *, roof: Roof | None = None, began_s: fl
     phases(Progress("building"))
     threads, runtime = set_threads(request.threads), _runtime(request)
     parts = Parts(request, threads, runtime, began_s + USABLE_SHARE * request.time_limit_s, phases)
-    meter = Meter(request.target)
+    meter = Meter(request.target, in_torch=request.runtime in _IN_TORCH)
     built = build.build(request.architecture, request.img_size)
     facts = built.facts
     parts.count(built)
@@ -87,14 +88,14 @@ def measure(request: Request, say: Say, *, roof: Roof | None = None, began_s: fl
     timed = _latency(request, prepared, facts, parts.left_s, phases)
     phases.enter("finish")
     found_load, memory = load.stop(), meter.peaks(facts.weights_file_mb)
-    found_parity = _parity(request, prepared, expected)
-    parts.notes[:0] = prepared.notes
+    found_parity = _judged(request, prepared, expected, parts, timed.latency)
+    parts.notes[:0] = (*prepared.notes, *_size_note(facts), *filter(None, [meter.note()]))
     parts.measure(prepared, facts, timed.latency)
     after = machine.environment(request.target)
     phases.enter("end")
     return Measured(
         img_size=facts.shape[2],
-        threads=threads,
+        threads=prepared.threads_used or threads,
         precision_used=prepared.precision_used,
         params=facts.params,
         latency=timed.latency,
@@ -157,11 +158,32 @@ def _latency(
         return timing.latency(prepared, request.target, limits=limits, say=phases)
 
 
-def _parity(request: Request, prepared: Prepared, expected: np.ndarray | None) -> Parity | None:
+def _judged(
+    request: Request, prepared: Prepared, expected: np.ndarray | None, parts: Parts, latency: Latency
+) -> Parity | None:  # fmt: skip
+    """How far the runtime is from eager fp32; a note where that cannot be had: the latency is there already."""
+    if parts.left_s < latency.p50 / 1000:
+        parts.notes.append("Its output was not compared with PyTorch's: no time was left; raise --time-limit.")
+        return None
+    try:
+        found = prepared.output()
+    except Exception as exc:  # allocators raise classes of their own
+        if not failures.of_memory(exc, request):
+            raise
+        parts.notes.append("Its output was not compared with PyTorch's: memory ran out for a copy of it.")
+        return None
+    return _parity(request, prepared.precision_used, found, expected)
+
+
+def _parity(request: Request, precision: str, found: np.ndarray, expected: np.ndarray | None) -> Parity | None:
     """How far the runtime is from eager fp32; eager mode itself is not judged, but for being finite."""
     if expected is None:
+        if not np.isfinite(found).all():
+            raise CannotRun(
+                f"{request.architecture} in {precision} on {request.target} gives values that are not finite, so its "
+                "time means nothing; choose another precision or device."
+            )
         return None
-    precision, found = prepared.precision_used, prepared.output()
     at_least = float("inf") if request.runtime == "pytorch-eager" else 0.0
     compared = parity.compare(expected, found, precision=precision, target=request.target, at_least=at_least)
     if not compared.ok and np.isfinite(compared.max_rel):
@@ -172,6 +194,14 @@ def _parity(request: Request, prepared: Prepared, expected: np.ndarray | None) -
             compared = parity.compare(expected, found, precision=precision, target=request.target, at_least=at_least)
     parity.check(compared, runtime=request.runtime, precision=precision)
     return compared
+
+
+def _size_note(facts: build.Facts) -> tuple[str, ...]:
+    """Images that are not square in words: a run keeps one side."""
+    _, height, width = facts.shape
+    if height == width:
+        return ()
+    return (f"Images are {height} px high and {width} px wide; the image size of this run is their width.",)
 
 
 def _state(prepared: Prepared, timed: timing.Timed, after: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from advisor.measure.run import BatchPoint, Throughput
 # A batch is no gain unless it beats the best so far by this share; two such in a row end the sweep.
 LEAST_GAIN = 0.02
 _PATIENCE = 2
+# a median of fewer samples can be off by more than the gain that is looked for: it does not decide the best batch
+FEWEST_SAMPLES = 5
 
 NO_LONGER_RISING = "no longer rising"
 MEMORY, TIME, LARGEST = "memory", "time", "largest batch size"
@@ -21,6 +23,7 @@ def sweep(
     clock: Callable[[], float],
     budget_s: float,
     is_out_of_memory: Callable[[BaseException], bool],
+    in_words: Callable[[Exception], str] = str,
     largest: int = MAX_BATCH_SIZE,
 ) -> Throughput:
     """Double the batch size from 1 until throughput stops rising, memory ends, or time does.
@@ -29,7 +32,8 @@ def sweep(
         measure: Gives the throughput at a batch size; any exception at the first one is passed on.
         clock: Seconds.
         budget_s: No batch is begun that would end after it.
-        is_out_of_memory: Tells exceptions that end the sweep from those that are passed on.
+        is_out_of_memory: Tells exceptions that mean the end of memory from others.
+        in_words: Why the sweep ended at another exception: the batches before it are good.
         largest: The last batch size that is tried.
     """
     curve: list[BatchPoint] = []
@@ -40,9 +44,9 @@ def sweep(
         try:
             point = measure(batch_size)
         except Exception as exc:  # allocators raise classes of their own
-            if not curve or not is_out_of_memory(exc):
+            if not curve:
                 raise
-            return _found(curve, MEMORY)
+            return _found(curve, MEMORY if is_out_of_memory(exc) else in_words(exc).rstrip("."))
         curve.append(point)
         flat = 0 if point.throughput_per_s > best * (1 + LEAST_GAIN) else flat + 1
         best = max(best, point.throughput_per_s)
@@ -57,5 +61,6 @@ def sweep(
 
 
 def _found(curve: list[BatchPoint], stopped: str) -> Throughput:
-    best = max(curve, key=lambda point: (point.throughput_per_s, -point.batch_size))
+    firm = [point for point in curve if point.n_samples >= FEWEST_SAMPLES]
+    best = max(firm or curve, key=lambda point: (point.throughput_per_s, -point.batch_size))
     return Throughput(tuple(curve), best.batch_size, best.throughput_per_s, stopped)

@@ -92,9 +92,10 @@ def measure(
         precision=step.precision,
         optimiser=_OPTIMISER,
         step_ms=found.p50,
-        ci95=found.ci95,
+        ci95=protocol.known_interval(found),
         throughput_per_s=1000 * batch_size / found.p50,
         times_ms=found.times_ms,
         peak_memory_mb=meter.peak_mb,
+        stopped=found.stopped,
     )
     return training, step.notes
