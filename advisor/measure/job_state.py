@@ -53,12 +53,14 @@ class UnderWay:
     Attributes:
         device_id: "" until it is known, or where the target is not there.
         child: The measuring process and when it was started, see `killing.started_s`; None before there is one.
+        host: The warm process that the child is from, likewise: one that is stopped does not end with its owner.
     """
 
     run_id: str
     started_at: str
     device_id: str = ""
     child: tuple[int, float] | None = None
+    host: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

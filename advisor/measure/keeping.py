@@ -155,8 +155,9 @@ class Keeper:
         """Make a run of what was under way when its owner died, unless it had just been finished."""
         at_work, job_id = reached.under_way, record.job_id
         assert at_work is not None
-        if at_work.child is not None:
-            end_leftover(*at_work.child)
+        for process in (at_work.host, at_work.child):  # the host first, which would go on to report
+            if process is not None:
+                end_leftover(*process)
         in_memory = self._in_memory.get((job_id, at_work.run_id))
         finished = self._files.read_kept(job_id, at_work.run_id) if in_memory is None else plain(in_memory)
         if finished is None:

@@ -68,7 +68,8 @@ class Measurer:
         verdict: Steadiness | None = None
         reasons: tuple[str, ...] = ()
         try:
-            under_way = replace(under_way, device_id=self._device_id(request.target))
+            device_id, host = self._device_id(request.target), _alive(self._host.pid)
+            under_way = replace(under_way, device_id=device_id, host=host)
             job.begin(under_way)
             job.progress(STARTING)
             roof = self._roof(job, request, under_way, roof_question(request))
@@ -100,8 +101,9 @@ class Measurer:
                 return
             if kind == "roof":
                 job.progress(_ROOF)
-            if (start_s := started_s(told)) is not None:
-                job.begin(replace(under_way, child=(told, start_s)))
+            child, host = _alive(told), _alive(self._host.pid)
+            if child is not None:
+                job.begin(replace(under_way, child=child, host=host))
 
         return self._host.ask(
             kind, value, on_line=on_line, should_stop=lambda: job.stopped() is not None, time_limit_s=time_limit_s
@@ -153,6 +155,12 @@ def roof_question(request: Request) -> dict[str, Any]:
         "precision": precision,
         "threads": request.threads or machine.usable_threads(),
     }
+
+
+def _alive(pid: int | None) -> tuple[int, float] | None:
+    """A process with when it was started, as `UnderWay` has it; None where there is none."""
+    start_s = None if pid is None else started_s(pid)
+    return None if pid is None or start_s is None else (pid, start_s)
 
 
 def _of_the_roof(request: Request, question: dict[str, Any]) -> Request | None:

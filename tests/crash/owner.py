@@ -28,7 +28,7 @@ def save(run: Run) -> None:
 def main(home: str, *architectures: str) -> None:
     jobs = Jobs(
         Path(home), save=save, host_command=FAKE, device_id=lambda _target: "cpu-1",
-        judge=lambda _found: ("steady", ()),
+        judge=lambda _found: ("steady", ()), machine_lock=FOLDER / "machine.lock",
     )  # fmt: skip
     print("imported", flush=True)
     until((FOLDER / "go").exists, "go")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -54,7 +55,7 @@ def jobs(folder: Path) -> Iterator[Jobs]:
     saved: list[Run] = []
     queue = Jobs(
         folder / "home", save=saved.append, host_command=FAKE, device_id=lambda _target: "cpu-1",
-        judge=lambda _found: ("steady", ()),
+        judge=lambda _found: ("steady", ()), machine_lock=folder / "machine.lock",
     )  # fmt: skip
     queue.saved = saved  # type: ignore[attr-defined]
     yield queue
@@ -119,10 +120,12 @@ def test_a_child_that_outlives_its_dead_owner_is_ended_before_the_next_timing(
     try:
         assert jobs.wait(jobs.submit([Request(architecture="ok")], title="Next")).status == "done"
         assert not runs(under_way.child[0])
+        assert not runs(host)
         begun_s = [float(line.split()[3]) for line in (folder / "events").read_text().splitlines()]
         assert len(begun_s) == 3  # the forever child never ended by itself
     finally:
-        os.kill(host, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(host, signal.SIGKILL)
 
 
 def test_two_programs_that_submit_at_once_never_time_at_the_same_time(start: Start, folder: Path) -> None:
