@@ -42,7 +42,8 @@ def note(event: str, architecture: str) -> None:
 def measured(request: dict[str, Any], p50: float = 10.0) -> dict[str, Any]:
     times = [p50 - 0.1, p50, p50 + 0.1]
     return {
-        "img_size": request["img_size"] or 224, "threads": request["threads"] or 1, "precision_used": "fp32",
+        "img_size": request["img_size"] or 224, "threads": request["threads"] or 1,
+        "precision_used": "tf32" if request["architecture"].endswith("tf32") else "fp32",
         "params": 1000, "seconds": {"time": 0.1},
         "environment": {"roof": request.get("roof"), "cuda_device_order": os.environ.get("CUDA_DEVICE_ORDER")},
         "latency": {

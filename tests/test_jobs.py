@@ -618,6 +618,15 @@ def test_a_run_is_put_under_the_roof_of_the_precision_that_was_really_used(place
     assert [name for event, name in place.events() if event == "begin"] == ["roof", "ok", "roof"]
 
 
+def test_a_roof_in_a_precision_that_no_request_has_is_measured_once_a_program_and_saved(place: Place) -> None:
+    saved: list[Roof] = []
+    known = {"fp32": ROOF}
+    jobs = place.jobs(roof_of=lambda r: known[r.precision], save_roof=lambda _request, roof: saved.append(roof))
+    jobs.wait(jobs.submit(asked("ok_tf32", "ok_2_tf32", threads=2), title="On a GPU"))
+    assert saved == [Roof("tf32", 2, 1e11, 1e10)]
+    assert [run.measured.roof for run in place.saved if run.measured is not None] == saved * 2
+
+
 # -- the warm process ----------------------------------------------------------------------------------
 
 

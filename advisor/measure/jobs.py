@@ -45,7 +45,8 @@ class Jobs:
         save_sweep: Puts the sentinel's drift of a sweep into the store, under the same terms.
         roof_of: What the machine can do at a request's target, precision and threads, None where not known yet. Its
             request has threads and a precision of which there is a roof, see `measuring.roof_question`.
-        save_roof: Puts a roof that was measured for such a request into the store.
+        save_roof: Puts a roof that was measured for a request into the store, with the roof's own precision, which
+            a request need not have ("tf32").
         device_id: The store's id of a target; raises `AdvisorError` where the target is not there.
         judge: Verdict and reasons of what was measured.
         clock: Wall clock, seconds since 1970; it may go back.

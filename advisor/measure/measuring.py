@@ -135,8 +135,7 @@ class Measurer:
                 if isinstance(outcome.value, tuple) and outcome.value:
                     roof = outcome.value[0]
                     with contextlib.suppress(AdvisorError):  # the next process measures it again
-                        if asked is not None:
-                            self._save_roof(asked, roof)
+                        self._save_roof(asked or request, roof)
             self._roofs[key] = roof
         return self._roofs[key]
 
