@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,40 +12,25 @@ pytestmark = pytest.mark.timm
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
 
 from advisor.errors import BadQuestion  # noqa: E402
 from advisor.measure import protocol  # noqa: E402
 from advisor.measure.lines import Progress  # noqa: E402
 from advisor.measure.request import Request  # noqa: E402
-from advisor.measure.run import BatchPoint, Latency, Work  # noqa: E402
-from advisor.measure.runtimes import compile as compiling  # noqa: E402
+from advisor.measure.run import Latency, Work  # noqa: E402
 from advisor.measure.runtimes import eager  # noqa: E402
 from advisor.measure.runtimes.interface import CannotRun, Prepared  # noqa: E402
 from advisor.measure.workers import (  # noqa: E402
     build,
     failures,
-    largest_batch,
     memory,
     parity,
     parts,
     session,
-    throughput,
     timing,
 )  # fmt: skip
 from advisor.measure.workers.session import Phases  # noqa: E402
-
-
-class Clock:
-    """Seconds that pass only when told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
+from tests.invented_clock import Clock  # noqa: E402
 
 # -- phases --------------------------------------------------------------------------------------------
 
@@ -114,150 +98,6 @@ def test_the_device_is_idle_before_and_after_a_reading() -> None:
     assert order == ["wait", "run", "run", "wait"]
 
 
-# -- the batch sweep -------------------------------------------------------------------------------------
-
-
-def swept(
-    throughputs: Sequence[float], *, budget_s: float = 1e9, full_at: int = 2**30, costs_s: float = 1.0,
-    failure: Exception | None = None, samples: Sequence[int] = (10,),
-):  # fmt: skip
-    clock = Clock()
-
-    def measure(batch_size: int) -> BatchPoint:
-        if batch_size >= full_at:
-            raise failure or MemoryError
-        clock.now += costs_s * batch_size
-        per_s = throughputs[min(batch_size.bit_length(), len(throughputs)) - 1]
-        n_samples = samples[min(batch_size.bit_length(), len(samples)) - 1]
-        return BatchPoint(batch_size, per_s, 1000 * batch_size / per_s, n_samples)
-
-    return throughput.sweep(measure, clock=clock, budget_s=budget_s, is_out_of_memory=build.is_out_of_memory)
-
-
-def test_the_sweep_ends_when_two_batches_in_a_row_bring_less_than_2_percent() -> None:
-    found = swept([100, 150, 151, 200, 203, 201, 500])
-    assert [point.batch_size for point in found.curve] == [1, 2, 4, 8, 16, 32]
-    assert (found.best_batch_size, found.best_per_s, found.stopped) == (16, 203, "no longer rising")
-
-
-def test_one_batch_without_gain_does_not_end_the_sweep() -> None:
-    found = swept([100, 90, 200, 200, 200])
-    assert [point.batch_size for point in found.curve] == [1, 2, 4, 8, 16]
-    assert found.best_batch_size == 4
-
-
-def test_the_sweep_ends_where_memory_does() -> None:
-    found = swept([100, 200, 400, 800], full_at=8)
-    assert (found.best_batch_size, found.stopped) == (4, "memory")
-
-
-def test_the_sweep_begins_no_batch_that_would_end_after_its_time() -> None:
-    found = swept([100, 200, 400, 800, 1600, 3200], budget_s=20)  # 1 + 2 + 4 + 8 s, and 16 more would be too much
-    assert (found.best_batch_size, found.stopped) == (8, "time")
-
-
-def test_any_other_failure_ends_the_sweep_and_keeps_the_batches_before_it() -> None:
-    found = swept([100, 200, 400, 800], full_at=8, failure=ValueError("no kernel for this."))
-    assert (found.best_batch_size, len(found.curve), found.stopped) == (4, 3, "no kernel for this")
-
-
-def test_a_batch_of_few_samples_does_not_decide_which_is_best() -> None:
-    found = swept([100, 200, 400, 800], full_at=16, samples=[30, 10, 5, 4])
-    assert (found.best_batch_size, found.best_per_s, len(found.curve)) == (4, 400, 4)
-    alone = swept([100, 200], full_at=4, samples=[3, 1])
-    assert alone.best_batch_size == 2  # there is nothing better than few
-
-
-def test_a_sweep_without_a_single_batch_is_an_error() -> None:
-    with pytest.raises(MemoryError):
-        swept([100], full_at=1)
-
-
-# -- the largest batch -----------------------------------------------------------------------------------
-
-
-def tries_of(fits: int, asked: list[int]):
-    def attempt(sizes: Sequence[int]) -> Iterator[int]:
-        for size in sizes:
-            asked.append(size)
-            if size > fits:
-                return
-            yield size
-
-    return attempt
-
-
-@settings(max_examples=60)
-@given(fits=st.integers(1, 70000))
-def test_the_largest_batch_is_found_to_a_sixteenth(fits: int) -> None:
-    asked: list[int] = []
-    found = largest_batch.search(tries_of(fits, asked), in_time=lambda: True)
-    assert found.batch_size is not None
-    assert found.batch_size <= fits
-    if fits >= largest_batch.MAX_BATCH_SIZE:
-        assert found == largest_batch.Found(largest_batch.MAX_BATCH_SIZE, "largest batch size")
-    else:
-        assert found.stopped == "memory"
-        assert fits - found.batch_size < max(1, found.batch_size / 16) + 1
-    assert len(asked) <= 17 + 4  # doubling, and a sixteenth in four halvings
-
-
-def failing_tries(runs: int):
-    def attempt(sizes: Sequence[int]) -> Iterator[int]:
-        for size in sizes:
-            if size > runs:
-                raise CannotRun("made_up failed with ValueError: odd.")
-            yield size
-
-    return attempt
-
-
-def test_another_failure_than_memory_ends_the_search_with_its_words() -> None:
-    found = largest_batch.search(failing_tries(8), in_time=lambda: True)
-    assert found == largest_batch.Found(8, "made_up failed with ValueError: odd")
-    assert largest_batch.advised(found) is None
-    none = largest_batch.search(failing_tries(0), in_time=lambda: True)
-    assert none == largest_batch.Found(None, "made_up failed with ValueError: odd")
-
-
-def test_a_failure_in_training_keeps_the_largest_batch_of_inference(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = {"infer": 4, "train": 0}
-    monkeypatch.setattr(largest_batch._Tries, "attempt", lambda tries, sizes: failing_tries(runs[tries.mode])(sizes))
-    request = Request(architecture="made_up")
-    found = largest_batch.find(request, threads=1, budget_s=1e6)
-    assert (found.infer, found.train) == (4, None)
-    assert found.limit.endswith("odd for inference, made_up failed with ValueError: odd for training")
-    runs["infer"] = 0
-    with pytest.raises(CannotRun, match=r"^made_up failed with ValueError: odd\.$"):
-        largest_batch.find(request, threads=1, budget_s=1e6)
-
-
-def test_no_batch_fits() -> None:
-    assert largest_batch.search(tries_of(0, []), in_time=lambda: True) == largest_batch.Found(None, "memory")
-
-
-def test_training_starts_from_two_images() -> None:
-    asked: list[int] = []
-    found = largest_batch.search(tries_of(5, asked), in_time=lambda: True, smallest=2)
-    assert found.batch_size == 5
-    assert asked == [2, 4, 8, 6, 5]
-
-
-def test_the_search_for_the_largest_batch_ends_with_its_time() -> None:
-    asked: list[int] = []
-    found = largest_batch.search(tries_of(1000, asked), in_time=lambda: len(asked) < 13)
-    assert found == largest_batch.Found(896, "time")  # 512 ran, 1024 not, 768 and 896 did, then time was up
-
-
-@pytest.mark.parametrize(("largest", "left"), [(100, 90), (1, 1), (7, 6), (None, None)])
-def test_a_tenth_of_the_largest_batch_is_left_free(largest: int | None, left: int | None) -> None:
-    assert largest_batch.advised(largest_batch.Found(largest, "memory")) == left
-
-
-def test_a_search_that_time_ended_advises_nothing() -> None:
-    assert largest_batch.advised(largest_batch.Found(8, "time")) is None
-
-
 # -- parity ----------------------------------------------------------------------------------------------
 
 EXPECTED = np.array([[1.0, -4.0, 2.0]])
@@ -310,114 +150,6 @@ def test_eager_mode_is_the_yardstick_of_narrow_types() -> None:
     assert error is not None
     assert 2**-11 < error < 2**-5  # a mantissa of 8 bits
     assert parity.eager_error(layer, images, expected, "fp32") is None
-
-
-# -- eager mode --------------------------------------------------------------------------------------------
-
-
-def network() -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(5))
-
-
-def eager_prepared(**asked: str) -> tuple[Prepared, torch.Tensor, torch.nn.Module]:
-    model, example = network().eval(), torch.randn(2, 3, 6, 6)
-    with torch.inference_mode():
-        expected = model(example)
-    request = Request(architecture="made_up", **asked)  # type: ignore[arg-type]
-    return eager.prepare(model, example, request, threads=1, say=lambda _: None), expected, model
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp-bf16", "amp-fp16"])
-def test_eager_mode_reads_back_the_precision_it_computes_in(precision: str) -> None:
-    prepared, expected, model = eager_prepared(precision=precision)
-    assert prepared.precision_used == precision
-    narrow = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision.removeprefix("amp-"), torch.float32)
-    assert prepared.run().dtype == narrow
-    assert (model[0].weight.dtype == torch.float32) == (precision in ("fp32", "amp-bf16", "amp-fp16"))
-    assert prepared.output().dtype == np.float32
-    assert np.abs(prepared.output() - expected.numpy()).max() < (1e-5 if precision == "fp32" else 0.05)
-
-
-def test_channels_last_is_used_when_asked_for() -> None:
-    seen = []
-    prepared, _, model = eager_prepared(layout="nhwc")
-    model[0].register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
-    prepared.run()
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
-    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
-    assert prepared.environment["channels_last"] is True
-
-
-def test_a_device_that_is_not_there_is_one_sentence() -> None:
-    if torch.cuda.device_count() > 99:
-        pytest.skip("a machine with a hundred GPUs")
-    with pytest.raises(CannotRun, match=r"there is no cuda:99: choose --device cpu\."):
-        eager_prepared(target="cuda:99")
-
-
-def test_an_operator_without_kernel_for_a_precision_is_one_sentence() -> None:
-    request = Request(architecture="made_up", precision="fp16")
-    sentence = r"PyTorch cannot run made_up in fp16 on cpu: ask for fp32 \("
-    with pytest.raises(CannotRun, match=sentence), eager.kernels_in_words(request):
-        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
-    with pytest.raises(RuntimeError, match="shapes"), eager.kernels_in_words(request):
-        raise RuntimeError("shapes do not match")
-
-
-def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(CannotRun, match=r"'no-such-compiler', is not found: install g\+\+ or clang\+\+\."):
-        compiling.prepare(
-            network(), torch.randn(1, 3, 6, 6), Request(architecture="made_up", runtime="pytorch-compile"), threads=1,
-            say=lambda _: None,
-        )  # fmt: skip
-
-
-def test_a_compiled_network_computes_the_same_as_eager() -> None:
-    if compiling.missing() is not None:
-        pytest.skip("no C++ compiler")
-    torch.set_num_threads(1)
-    model, example, said = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.SiLU()).eval(), torch.randn(2, 16), []
-    with torch.inference_mode():
-        expected = model(example).numpy()
-    request = Request(architecture="made_up", runtime="pytorch-compile")
-    prepared = compiling.prepare(model, example, request, threads=1, say=said.append)
-    assert said == ["compiling"]
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
-    assert parity.compare(expected, prepared.output(), precision="fp32", target="cpu").ok
-
-
-def test_more_batch_sizes_than_the_compiler_keeps_are_all_compiled() -> None:
-    if compiling.missing() is not None:
-        pytest.skip("no C++ compiler")
-    torch.set_num_threads(1)
-    request = Request(architecture="made_up", runtime="pytorch-compile")
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()).eval()
-    limit = torch._dynamo.config.recompile_limit
-    torch._dynamo.config.recompile_limit = 2
-    try:
-        for batch_size in (1, 2, 3, 4):
-            torch._dynamo.utils.counters.clear()
-            prepared = compiling.prepare(model, torch.randn(batch_size, 4), request, threads=1, say=lambda _: None)
-            assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-            assert prepared.output().shape == (batch_size, 4)
-            assert prepared.cold_start_ms is not None and "includes compiling" in prepared.notes[-1]
-    finally:
-        torch._dynamo.config.recompile_limit = limit
-
-
-def test_the_cold_start_of_a_compiled_network_includes_compiling() -> None:
-    ready = Prepared(lambda: None, lambda: None, lambda: np.zeros(1), "fp32", cold_start_ms=31_000.0)
-    found = timing.latency(ready, "cpu", limits=protocol.SHORT).latency
-    assert found.cold_start_ms == 31_000.0
-    assert found.p50 < 1
-
-
-def test_weights_that_tf32_multiplies_are_counted_by_kind() -> None:
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5), torch.nn.Linear(10, 20), torch.nn.BatchNorm2d(4))
-    for convolutions, products, share in ((True, False, 0.6), (False, True, 0.4), (True, True, 1.0), (False, False, 0)):
-        found = eager.share_of_weights(model, convolutions=convolutions, products=products)
-        assert found == pytest.approx(share)
 
 
 # -- memory, failures, parts -----------------------------------------------------------------------------

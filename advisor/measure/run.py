@@ -80,7 +80,7 @@ class Training:
 
     Attributes:
         ci95: Of the median; None for fewer than five steps, whose range says little of it.
-        stopped: As of `Latency`.
+        stopped: As of `Latency`; None in runs of versions that did not keep it.
     """
 
     batch_size: int
@@ -91,7 +91,7 @@ class Training:
     throughput_per_s: float
     times_ms: tuple[float, ...]
     peak_memory_mb: float | None
-    stopped: str = "precise"
+    stopped: str | None = None
 
     @property
     def n_samples(self) -> int:
