@@ -331,5 +331,5 @@ def _hover(run: Run) -> tuple[str, str, str]:
     return (
         f"{run.request.architecture} · {run.measured.img_size} px",
         f"{run.request.runtime} {run.measured.precision_used}, batch {run.request.batch_size}",
-        "" if fraction is None else f"{100 * fraction:.0f} % of its roof",
+        "" if fraction is None else f"{100 * fraction:.0f} % of its roof" if fraction <= 1 else "above its roof",
     )

@@ -12,7 +12,7 @@ from advisor.measure.run import Run
 from advisor.metrics import METRICS
 from advisor.run_json import peak_memory_mb
 from advisor.tables import Printable, table
-from advisor.views_measure import largest_in_words
+from advisor.views_measure import largest_in_words, roof_in_words
 
 _MACHINE_FACTS = ("name", "device_id", "kind", "memory_gb", "usable_threads", "n_runs")
 
@@ -47,7 +47,7 @@ def _cells(one: Run) -> tuple[str, ...]:
         str(found.img_size), str(request.batch_size), f"{timed.p50:.4g}", f"{timed.ci95[0]:.4g}–{timed.ci95[1]:.4g}",
         f"{timed.p90:.4g}", f"{timed.n_samples:,}", f"{one.throughput_per_s:,.4g}",
         METRICS["peak_memory_mb"].show(peak_memory_mb(found)).removesuffix(" MB"),
-        "–" if fraction is None else f"{fraction:.0%}", one.verdict or "", one.run_id,
+        "–" if fraction is None else roof_in_words(fraction), one.verdict or "", one.run_id,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from advisor.evidence.store import Store
 from advisor.measure.comparison import Comparison
 from advisor.measure.run import Run
 from advisor.metrics import METRICS
-from advisor.views_measure import interval, parity_words, percent, precision, times_faster
+from advisor.views_measure import interval, parity_words, precision, roof_in_words, times_faster
 
 VERDICT_SIGNS = {"steady": "✓ steady", "noisy": "≈ noisy"}
 MAX_DEVICES = 12  # published devices beside a run
@@ -48,7 +48,8 @@ def side_by_side(runs: Sequence[Run], verdicts: Mapping[str, str | None] | None 
 
 
 def _is_plain(run: Run) -> bool:
-    return run.measured is not None and run.measured.precision_used == "fp32"
+    # on a GPU PyTorch's fp32 may compute in TF32
+    return run.measured is not None and run.measured.precision_used in ("fp32", "tf32")
 
 
 def _setup(run: Run, among: Sequence[Run]) -> str:
@@ -77,7 +78,7 @@ def side_by_side_text(found: pd.DataFrame) -> pd.DataFrame:
             "img/s": f"{row['throughput_per_s']:,.4g}" if timed else "–",
             "Verdict": VERDICT_SIGNS.get(row["verdict"], f"✗ {row['verdict']}"),
             "Parity": row["parity"],
-            "Of the roof": "–" if pd.isna(row["roof_fraction"]) else percent(row["roof_fraction"]),
+            "Of the roof": "–" if pd.isna(row["roof_fraction"]) else roof_in_words(row["roof_fraction"]),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -14,6 +14,7 @@ from advisor.metrics import METRICS
 from advisor.run_json import peak_memory_mb
 
 _EAGER = "pytorch-eager"
+_BETWEEN = "between operators"  # as the worker names what is left of the time
 _MS = METRICS["latency_ms"].show
 _PER_S = METRICS["throughput_per_s"].show
 _MB = METRICS["peak_memory_mb"].show
@@ -106,7 +107,7 @@ def figures(run: Run) -> dict[str, str]:
         f"Throughput (batch {run.request.batch_size})": _PER_S(run.throughput_per_s),
         "Peak memory": None if peak is None else _MB(peak),
         "Weights file": METRICS["file_mb"].show(found.memory.weights_file_mb),
-        "Of the roof": None if run.roof_fraction is None else percent(run.roof_fraction),
+        "Of the roof": None if run.roof_fraction is None else roof_in_words(run.roof_fraction),
         "Parity with eager fp32": parity_words(found.parity, run.request.runtime),
     }
     return {label: value for label, value in shown.items() if value is not None}
@@ -122,16 +123,19 @@ def why(run: Run) -> list[str]:
     if operators:
         heaviest = max(operators, key=lambda one: one.share - _mac_share(one, operators))
         said.append(
-            f"{heaviest.name.capitalize()} takes {percent(heaviest.share)} of the time of all operators for "
+            f"{percent(heaviest.share)} of the time lies between operators: Python, dispatch, launching."
+            if heaviest.name == _BETWEEN
+            else f"{heaviest.name.capitalize()} takes {percent(heaviest.share)} of the time of all operators for "
             f"{percent(_mac_share(heaviest, operators))} of the multiply-adds."
         )
     if found.roof is not None and run.roof_fraction is not None:
         intensity = found.work.macs / found.work.bytes
         ridge = found.roof.macs_per_s / found.roof.bytes_per_s
         bound = "memory traffic" if intensity < ridge else "arithmetic"
+        share = f"{percent(run.roof_fraction)} of" if run.roof_fraction <= 1 else "more than"
         said.append(
-            f"It does {counted(found.work.macs / found.latency.p50 * 1000)}MAC/s, {percent(run.roof_fraction)} of what "
-            f"this machine can do at {intensity:.3g} MACs a byte, where {bound} is the limit."
+            f"It does {counted(found.work.macs / found.latency.p50 * 1000)}MAC/s, {share} what was measured as the most "
+            f"that this machine does at {intensity:.3g} MACs a byte, where {bound} is the limit."
         )
     return said
 
@@ -192,6 +196,11 @@ def training_figures(run: Run) -> dict[str, str]:
             "What ended the search": most.limit,
         }
     return {label: value for label, value in shown.items() if value is not None}
+
+
+def roof_in_words(fraction: float) -> str:
+    """The share of what the machine can do; more than all of it says that the roof was measured in a busy moment."""
+    return percent(fraction) if fraction <= 1 else "above the roof measured"
 
 
 def largest_in_words(most: int | None, advised: int | None) -> str | None:

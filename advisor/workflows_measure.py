@@ -200,7 +200,7 @@ class Finished:
     """What a job came to.
 
     Attributes:
-        runs: In the order of the requests, failed ones too; those that the store could not take are missing.
+        runs: In the order of the requests, failed ones and those that the store could not take too.
         problem: What went wrong beside single runs, in one sentence, or empty.
     """
 
@@ -216,17 +216,17 @@ def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) ->
         queue.cancel(job_id)
         queue.wait(job_id)
         raise
-    found = tuple(run(store, run_id) for run_id in state.run_ids if run_id not in state.unsaved)
-    return Finished(found, _problem(state))
+    kept = {one.run_id: one for one in queue.unsaved_runs(job_id)}
+    found = tuple(kept.get(run_id) or run(store, run_id) for run_id in state.run_ids)
+    return Finished(found, _problem(state, len(kept)))
 
 
-def _problem(state: JobState) -> str:
+def _problem(state: JobState, n_kept: int) -> str:
     if state.unsaved:
-        count = f"{len(state.unsaved)} result{'s are' if len(state.unsaved) > 1 else ' is'}"
-        return (
-            f"{count} kept aside, not in the store yet: {state.unsaved_reason} Then run any measuring command to "
-            "save what is kept."
-        )
+        count = f"{n_kept} result{'s are' if n_kept != 1 else ' is'} not in the store: {state.unsaved_reason}"
+        if state.lost_if_closed:
+            return f"{count} The disk did not take a copy either: what is printed above is all there is."
+        return f"{count} A copy is kept; 'python -m advisor runs' saves it once that is mended."
     if state.status == "done":
         return ""
     return f"The job was {state.status} with {len(state.left)} not measured. {state.last_reason}".strip()
