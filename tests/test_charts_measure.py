@@ -209,6 +209,13 @@ def test_runtimes_are_sorted_fastest_first_and_noisy_ones_hatched() -> None:
     assert {"6 ms", "26 ms", "49 ms", "≈ hatched: noisy"} == set(notes(figure))
 
 
+def test_eager_mode_in_tf32_is_the_baseline_on_a_gpu() -> None:
+    runs = [run_data.run("a", p50=20.0, precision_used="tf32"), run_data.run("b", p50=5.0, runtime="onnxruntime")]
+    assert dict(zip(*views_beside.side_by_side(runs)[["run_id", "speedup"]].to_numpy().T, strict=True)) == {
+        "a": 1.0, "b": 4.0,
+    }  # fmt: skip
+
+
 def test_long_names_are_broken_for_narrow_screens() -> None:
     run = run_data.run("a", p50=49.0, layout="nhwc")
     found: pd.DataFrame = views_beside.side_by_side([run, run_data.run("b", p50=50.0)])
