@@ -80,8 +80,22 @@ def test_blocks_are_told_beside_the_number_of_samples() -> None:
 def test_why_names_the_class_out_of_proportion_and_the_side_of_the_roof(runs: dict[str, Run]) -> None:
     first, second = views_measure.why(runs["run-3"])
     assert first == "Depthwise convolution takes 50 % of the time of all operators for 10 % of the multiply-adds."
-    assert "18.3 GMAC/s, 37 % of what this machine can do at 5 MACs a byte, where memory traffic is the limit" in second
+    assert (
+        "18.3 GMAC/s, 37 % of what was measured as the most that this machine does at 5 MACs a byte, where memory traffic is the limit"
+        in second
+    )
     assert views_measure.why(runs["run-5"]) == []
+
+
+def test_more_than_the_roof_is_never_shown_as_a_share() -> None:
+    assert views_measure.roof_in_words(0.37) == "37 %"
+    assert views_measure.roof_in_words(3.3) == "above the roof measured"
+
+
+def test_a_batch_that_time_stopped_is_a_lower_bound() -> None:
+    assert views_measure.largest_in_words(512, 460) == "512 (460 with 10 % headroom)"
+    assert views_measure.largest_in_words(16, None) == "at least 16"
+    assert views_measure.largest_in_words(None, None) is None
 
 
 def test_operator_table_sets_time_against_macs(runs: dict[str, Run]) -> None:
