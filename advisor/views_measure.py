@@ -134,8 +134,8 @@ def why(run: Run) -> list[str]:
         bound = "memory traffic" if intensity < ridge else "arithmetic"
         share = f"{percent(run.roof_fraction)} of" if run.roof_fraction <= 1 else "more than"
         said.append(
-            f"It does {counted(found.work.macs / found.latency.p50 * 1000)}MAC/s, {share} what was measured as the most "
-            f"that this machine does at {intensity:.3g} MACs a byte, where {bound} is the limit."
+            f"It does {counted(found.work.macs / found.latency.p50 * 1000)}MAC/s, {share} what was measured as the "
+            f"most that this machine does at {intensity:.3g} MACs a byte, where {bound} is the limit."
         )
     return said
 
