@@ -1,16 +1,22 @@
-"""The commands that predict: build-profiles."""
+"""The commands that predict: build-profiles, backtest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from advisor import answer_json, workflows_predict
+from advisor.predict.backtest_plan import DRAWS, N_PROBES, Plan
 from advisor.predict.profiling import BuildReport
 from advisor.tables import Printable
 from advisor.terminal import as_json, bar, opened_store, show
+
+if TYPE_CHECKING:
+    from advisor.predict.backtest import Backtest
+    from advisor.predict.backtest_summary import AnswerRow, PredictionRow
 
 
 @click.command("build-profiles")
@@ -35,3 +41,71 @@ def _report(report: BuildReport) -> Iterator[Printable]:
         for row in report.not_counted:
             table.add_row(row.architecture, str(row.img_size), row.reason)
         yield table
+
+
+@click.command()
+@click.option("--draws", type=click.IntRange(1, 1000), default=DRAWS, show_default=True, help="Random probe sets.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random probe sets.")
+@as_json
+def backtest(draws: int, seed: int, json_: bool) -> None:
+    """Hold every published device out, predict it from a few probes, and judge predictions and advice (minutes)."""
+    with opened_store() as store, bar("held-out devices") as advance:
+        found = workflows_predict.backtest(
+            store, Plan(N_PROBES, draws, seed), lambda done, total, name: advance(done / max(total, 1), name)
+        )
+    show(_backtest_record(found), json_, lambda: _backtest_tables(found))
+
+
+def _backtest_record(found: Backtest) -> dict[str, object]:
+    from advisor.predict import backtest_summary  # loads scipy, which no other command needs
+
+    return {
+        "plan": answer_json.record(found.plan),
+        "predictions": [answer_json.record(row) for row in backtest_summary.by_kind(found)],
+        "devices": [answer_json.record(row) for row in backtest_summary.by_device(found)],
+        "setups": [answer_json.record(case) for case in found.cases],
+        "advice": [answer_json.record(row) for row in backtest_summary.advice_by_kind(found)],
+        "priors": {device: answer_json.record(prior) for device, prior in found.priors.items()},
+    }
+
+
+def _backtest_tables(found: Backtest) -> Iterator[Printable]:
+    from advisor.predict import backtest_summary
+
+    draws = f"{found.plan.draws} random sets of probes and the chosen one; seed {found.plan.seed}"
+    yield f"Every published device with enough networks held out with all its setups. {draws}."
+    yield _predictions(backtest_summary.by_kind(found))
+    largest = max(found.plan.n_probes)
+    yield _predictions([r for r in backtest_summary.by_device(found) if r.n_probes == largest])
+    yield "The most accurate network within a budget, over the whole range of budgets; no ties broken."
+    yield _advice(backtest_summary.advice_by_kind(found))
+
+
+def _predictions(rows: list[PredictionRow]) -> Table:
+    table = Table(
+        "Held out", "Task", "Probes", "Method", "Devices", "Setups", "Median error", "Within ±10 %", "90 % interval",
+        "Spearman",
+    )  # fmt: skip
+    for row in rows:
+        score = row.score
+        covered = "–" if score.coverage is None else f"{score.coverage:.0%}"
+        table.add_row(
+            row.device or row.kind, row.task, f"{row.n_probes} {row.probes}", row.method, str(row.n_devices),
+            str(row.n_setups), f"{score.median_error:.1%}", f"{score.within_10:.0%}", covered, f"{score.spearman:.3f}",
+        )  # fmt: skip
+    return table
+
+
+def _advice(rows: list[AnswerRow]) -> Table:
+    table = Table(
+        "Held out", "Task", "Probes", "Method", "Devices", "Answers", "Budget broken", "Mean regret", "No answer",
+        "Confirmations",
+    )  # fmt: skip
+    for row in rows:
+        score = row.score
+        table.add_row(
+            row.kind, row.task, f"{row.n_probes} {row.probes}", row.method, str(row.n_devices), str(row.n_answers),
+            f"{score.broken:.1%}", "–" if score.regret is None else f"{score.regret:.3f}", f"{score.unanswered:.1%}",
+            f"{score.confirmations:.1f}",
+        )  # fmt: skip
+    return table

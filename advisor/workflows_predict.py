@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from advisor.errors import BadQuestion
 from advisor.evidence import catalogue
 from advisor.evidence.store import Store
 from advisor.predict import profile_files, profiling
+from advisor.predict.backtest_plan import MIN_ROWS, Plan
+from advisor.predict.columns import columns
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.profiling import BuildReport
 from advisor.workflows import DATA, home
 
+if TYPE_CHECKING:
+    from advisor.predict.backtest import Backtest, Progress
+    from advisor.predict.history import History
+
+_TASKS = ("infer", "train")
 _JOURNAL = "profiles.part.jsonl"
 
 
@@ -41,3 +53,35 @@ def profiles(*also: tuple[str, int]) -> Profiles:
         if (architecture, img_size) not in found.positions:
             found = joined(found, profiling.one(architecture, img_size))
     return found
+
+
+def published_history(store: Store, *, min_rows: int = MIN_ROWS) -> History:
+    """What every published setup with at least `min_rows` profiled networks says; 3 s."""
+    from advisor.predict.history import history  # loads scipy, which no other command needs
+
+    runs = pd.concat([store.query("runs", device_id=None, task=task) for task in _TASKS], ignore_index=True)
+    known = store.query("devices")
+    kinds = dict(zip(known["device_id"], known["kind"], strict=True))
+    shipped = profiles()
+    return history(shipped, columns(runs[runs["evidence"] == "published"], kinds, shipped, min_rows=min_rows))
+
+
+def backtest(store: Store, plan: Plan, progress: Progress) -> Backtest:
+    """Predictions and advice for every published device, held out whole; some minutes.
+
+    Raises:
+        BadQuestion: Fewer than two published devices have enough networks.
+    """
+    from advisor.predict.backtest import backtest as hold_out  # loads scipy, which no other command needs
+
+    past = published_history(store)
+    if len(past.device_ids) < 2:
+        raise BadQuestion(
+            f"{len(past.device_ids)} published devices have {MIN_ROWS} profiled networks in one setup, and "
+            "holding one out needs two: restore data/ or refresh it."
+        )
+    positions = past.profiles.positions
+    scored = store.frame("scored").dropna(subset=["top1", "img_size"])
+    best = scored.groupby(["architecture", "img_size"])["top1"].max()
+    top1 = {positions[key]: float(value) for key, value in best.items() if key in positions}
+    return hold_out(past, top1, plan, progress=progress)
