@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import plotly.graph_objects as go
 from advisor.charts import INK, LIMIT_COLOUR, SERIES_SIGNS, layout
 from advisor.measure.request import RUNTIMES
 from advisor.measure.run import EndToEnd, Latency, Roof, Run, Throughput, Work
+from advisor.metrics import METRICS
+from advisor.views_measure import mac_share
 
 BLUE, ORANGE = SERIES_SIGNS[0][0], SERIES_SIGNS[1][0]
 HEIGHT_PX = 320
@@ -21,6 +23,7 @@ _ROW_PX = 34  # of a horizontal bar
 _NAME_WIDTH = 20  # characters of a line of a row's name
 _MOST_BINS = 60
 _MOST_SVG_POINTS = 2000  # above it, WebGL draws a scatter sooner
+_MEDIANS_APART = 1.25  # medians further apart than this are drawn on an axis from 0
 _VIEW_IQRS = 6.0  # times further than so many interquartile ranges above the third quartile leave the view
 _PATTERNS = ("", "/", "\\", "x", ".", "-", "+", "|")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -118,7 +121,7 @@ def operator_figure(work: Work) -> go.Figure:
     """Each class of operators' share of the time beside its share of the multiply-adds, the slowest on top."""
     rows = sorted(work.operators, key=lambda row: (row.time_ms, row.name))  # Plotly draws from the bottom
     names = [row.name for row in rows]
-    mac_shares = [100 * row.macs / (work.macs or 1.0) for row in rows]
+    mac_shares = [100 * mac_share(row, work.operators) for row in rows]
     figure = go.Figure(
         layout=_layout("Share of the whole (%)", "", height=120 + 2 * _ROW_PX * max(len(rows), 1) * 3 // 4)
     )
@@ -140,7 +143,9 @@ def operator_figure(work: Work) -> go.Figure:
     return figure
 
 
-def roofline_figure(roofs: Sequence[Roof], runs: Sequence[Run], *, this: str | None = None) -> go.Figure:
+def roofline_figure(
+    roofs: Sequence[Roof], runs: Sequence[Run], *, this: str | None = None, noisy: Collection[str] = ()
+) -> go.Figure:
     """Multiply-adds per second against multiply-adds per byte, under what the machine can do.
 
     S. Williams, A. Waterman, D. Patterson, "Roofline", CACM 52(4), 2009: the slope is memory traffic, the plateau
@@ -150,6 +155,7 @@ def roofline_figure(roofs: Sequence[Roof], runs: Sequence[Run], *, this: str | N
         roofs: Of one machine; a line each, in this order.
         runs: Those without counted work are left out.
         this: The run id to ring.
+        noisy: Ids of the runs to draw hollow.
     """
     figure = go.Figure(layout=_layout("Multiply-adds per byte", "Achieved (GMAC/s)", height=400, log=True))
     points = [(run, *place) for run in runs if (place := _under_the_roof(run)) is not None]
@@ -165,11 +171,15 @@ def roofline_figure(roofs: Sequence[Roof], runs: Sequence[Run], *, this: str | N
             f"{roof.bytes_per_s / 1e9:,.4g} GB/s<extra></extra>",
         )  # fmt: skip
     for runtime, (colour, symbol) in zip(RUNTIMES, SERIES_SIGNS, strict=False):
-        own = [point for point in points if point[0].request.runtime == runtime]
-        if own:
+        every = [point for point in points if point[0].request.runtime == runtime]
+        for shaky in (False, True):
+            own = [point for point in every if (point[0].run_id in noisy) == shaky]
+            if not own:
+                continue
             figure.add_scatter(
-                x=[x for _, x, _ in own], y=[y for *_, y in own], mode="markers", name=runtime,
-                marker={"color": colour, "symbol": symbol, "size": 8, "opacity": 0.8},
+                x=[x for _, x, _ in own], y=[y for *_, y in own], mode="markers",
+                name=f"{runtime}, noisy" if shaky else runtime,
+                marker={"color": colour, "symbol": f"{symbol}-open" if shaky else symbol, "size": 8, "opacity": 0.8},
                 customdata=[_hover(run) for run, *_ in own],
                 hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{y:,.4g} GMAC/s at %{x:,.3g} MACs a byte"
                 "<br>%{customdata[2]}<extra></extra>",
@@ -203,7 +213,10 @@ def end_to_end_figure(found: EndToEnd) -> go.Figure:
 
 
 def comparison_figure(first: Latency, second: Latency, names: tuple[str, str]) -> go.Figure:
-    """Two runs' raw times as boxes, with each median and its interval; times far out leave the view."""
+    """Two runs' raw times as boxes, with each median and its interval; times far out leave the view.
+
+    The axis begins at 0 where the medians are far apart, so that the boxes do not exaggerate by how much.
+    """
     figure = go.Figure(layout=_layout(_LATENCY, "", height=220))
     for row, (name, latency, (colour, symbol)) in enumerate(zip(names, (first, second), SERIES_SIGNS[:2], strict=True)):
         times = np.asarray(latency.times_ms)
@@ -222,7 +235,9 @@ def comparison_figure(first: Latency, second: Latency, names: tuple[str, str]) -
     ends = [_view_end(np.asarray(one.times_ms)) for one in (first, second)]
     low_end = min(min(first.times_ms), min(second.times_ms))
     margin = 0.06 * (max(ends) - low_end) or 0.05 * max(ends)
-    figure.update_xaxes(range=[max(0.0, low_end - margin), max(ends) + margin])
+    medians = sorted((first.p50, second.p50))
+    begin = 0.0 if medians[1] > _MEDIANS_APART * medians[0] else max(0.0, low_end - margin)
+    figure.update_xaxes(range=[begin, max(ends) + margin])
     _rows(figure, names)
     return figure
 
@@ -257,6 +272,39 @@ def runtimes_figure(found: pd.DataFrame) -> go.Figure:
         figure.add_annotation(text="≈ hatched: noisy", **corner, **notes)
     figure.update_xaxes(range=[0, 1.25 * max(high, default=1.0)])
     _rows(figure, [f"{setup} ≈" if shaky else str(setup) for setup, shaky in zip(rows["setup"], noisy, strict=True)])
+    return figure
+
+
+def elsewhere_figure(rows: pd.DataFrame, metric: str) -> go.Figure:
+    """One network's speed on other devices beside this one, a dot a setup, fastest device on top; ours are hollow.
+
+    Args:
+        rows: As `views_beside.published_elsewhere` gives them.
+        metric: The column of `rows` to draw.
+    """
+    speed = METRICS[metric]
+    better_first = rows.groupby("device")[metric].agg("min" if speed.better == "lower" else "max")
+    order = list(better_first.sort_values(ascending=speed.better == "higher").index)
+    figure = go.Figure(layout=_layout(speed.title, "", height=max(230, 110 + 24 * len(order))))
+    ours, noisy, quantised = rows["evidence"] == "measured", rows["verdict"] == "noisy", rows["quantised"].astype(bool)
+    for name, chosen, colour, symbol, size in (
+        ("published, float", ~ours & ~quantised, BLUE, "circle", 9),
+        ("published, quantised", ~ours & quantised, ORANGE, "diamond", 9),
+        ("measured with this advisor", ours & ~noisy, SERIES_SIGNS[2][0], "square-open", 11),
+        ("measured, noisy", ours & noisy, SERIES_SIGNS[2][0], "square-x-open", 11),
+    ):
+        part = rows[chosen]
+        if part.empty:
+            continue
+        figure.add_scatter(
+            x=part[metric].to_numpy(float), y=part["device"], mode="markers", name=name,
+            marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
+            customdata=part[["setup", "source_id"]].to_numpy(object),
+            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit + "<br>%{customdata[0]}<br>" + name
+            + ", %{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(type="log", tickformat=",~g", exponentformat="none")
+    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
     return figure
 
 

@@ -50,7 +50,7 @@ def history(store: Store) -> None:
             on_click=_delete, args=(store, chosen),
         )  # fmt: skip
     if len(chosen) == 1:
-        ui_runs.subject(store, runs, chosen[0])
+        ui_runs.subject(store, runs, chosen[0], opened=chosen[0])
     elif len(chosen) == 2:
         compared(store, chosen)
 
@@ -69,14 +69,22 @@ def _filtered(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(found: pd.DataFrame) -> list[str]:
-    """Draw the table; the ids of the selected runs in the order of the table."""
-    # positions mean other rows once the rows change, so that a selection belongs to these rows only
+    """Draw the table; the ids of the selected runs in the order of the table.
+
+    Positions mean other rows once a run arrives or a filter changes: the table is then a new one, in which the
+    same runs are selected again.
+    """
+    kept = st.session_state.get("mea_chosen", [])
+    rows = [i for i, run_id in enumerate(found["run_id"]) if run_id in kept]
     key = f"mea_history_{zlib.crc32(','.join(found['run_id']).encode()):x}"
     event = st.dataframe(
         views_history.table(found), key=key, hide_index=True, height=_HEIGHT_PX, column_config=_HEADS,
-        on_select="rerun", selection_mode="multi-row", placeholder="–", alt="Every run of this machine, newest first.",
+        on_select="rerun", selection_mode="multi-row", selection_default={"selection": {"rows": rows}},
+        placeholder="–", alt="Every run of this machine, newest first.",
     )  # fmt: skip
-    return [str(found["run_id"].iloc[i]) for i in event["selection"]["rows"] if i < len(found)]
+    chosen = [str(found["run_id"].iloc[i]) for i in event["selection"]["rows"] if i < len(found)]
+    st.session_state["mea_chosen"] = chosen
+    return chosen
 
 
 def compared(store: Store, run_ids: Sequence[str]) -> None:
@@ -111,26 +119,31 @@ def compared(store: Store, run_ids: Sequence[str]) -> None:
 def _delete(store: Store, run_ids: Sequence[str]) -> None:
     try:
         workflows_measure.delete_runs(store, run_ids)
-        st.session_state["mea_deleted"] = list(run_ids)
+        st.session_state["mea_deleted"] = [*st.session_state.get("mea_deleted", []), list(run_ids)]
     except AdvisorError as exc:
         st.session_state["mea_complaint"] = str(exc)
 
 
 def _undo(store: Store) -> None:
-    """After deleting: the way back, until something else is deleted or the page is left."""
-    deleted = st.session_state.get("mea_deleted")
-    if not deleted:
+    """After deleting: the way back, the last deletion first, as long as the session lasts."""
+    batches = st.session_state.get("mea_deleted", [])
+    if not batches:
         return
+    deleted = batches[-1]
+    said = f"{len(deleted)} run{'s' if len(deleted) > 1 else ''} deleted: out of this history and of every answer."
+    if len(batches) > 1:
+        said += f" {len(batches) - 1} earlier deletion{'s' if len(batches) > 2 else ''} can be undone after it."
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="mea_undo_box"):
-        st.markdown(
-            f"{len(deleted)} run{'s' if len(deleted) > 1 else ''} deleted: out of this history and of every answer.",
-            width="content",
-        )
+        st.markdown(said, width="content")
         st.button("Undo", key="mea_undo", icon=":material/undo:", on_click=_restore, args=(store,))
 
 
 def _restore(store: Store) -> None:
+    batches = st.session_state.get("mea_deleted", [])
+    if not batches:  # a second click on the last one
+        return
     try:
-        workflows_measure.restore_runs(store, st.session_state.pop("mea_deleted"))
+        workflows_measure.restore_runs(store, batches[-1])
+        st.session_state["mea_deleted"] = batches[:-1]
     except AdvisorError as exc:
         st.session_state["mea_complaint"] = str(exc)

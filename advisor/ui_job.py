@@ -14,12 +14,29 @@ from advisor.measure.job_state import JobState
 from advisor.measure.request import Request
 
 _FAILURES_SHOWN = 5
+_ENDINGS_SHOWN = 3  # jobs whose end is told, the newest ones
 
 
-def submitted(job_id: str) -> None:
-    """Note that this session has submitted a job: its results are shown, and how earlier ones ended is read."""
+def start(store: Store, requests: Sequence[Request], *, title: str) -> None:
+    """Queue requests and show their results; where a job of this program is at them already, show that one instead.
+
+    A second click may come before the page has told of the first, and measuring twice helps nobody.
+
+    Raises:
+        AdvisorError: They cannot be queued.
+    """
+    asked = {request.key for request in requests}
+    queue = workflows_measure.jobs(store)
+    under_way = [job for job in queue.states() if job.owner_here and not (job.ended or views_jobs.cancelling(job))]
+    same = next((job.job_id for job in under_way if views_jobs.asked_for(job, history(store)) == asked), None)
+    _follow(same or workflows_measure.submit(store, requests, title=title))
+
+
+def _follow(job_id: str) -> None:
+    """Show the results of a job that this session started, and how jobs end from now on."""
     state = st.session_state
     state["mea_job"], state["mea_watched"] = job_id, [job_id]
+    state.pop("mea_job_complaint", None)
 
 
 def history(store: Store) -> pd.DataFrame:
@@ -69,12 +86,15 @@ def _panel(store: Store) -> None:
 def _draw(store: Store, jobs: Sequence[JobState]) -> None:
     active = [job for job in reversed(jobs) if not job.ended]
     with st.container(key="jobs"):
+        # an error stays until the next click, as the panel may be drawn anew at any moment
+        if complaint := st.session_state.get("mea_job_complaint"):
+            st.error(complaint, icon=":material/error:")
         for job in active:
             _card(store, job)
         watched = st.session_state["mea_watched"]
         ended = [job for job in jobs if job.ended and job.job_id in watched and job.status != "interrupted"]
-        if ended and not active:
-            _ending(store, ended[0])
+        for job in ended[:_ENDINGS_SHOWN]:
+            _ending(store, job)
         dismissed = st.session_state.get("mea_dismissed", [])
         for job in views_jobs.to_resume(jobs, history(store), dismissed)[:3]:
             _resumable(store, job)
@@ -88,7 +108,7 @@ def _card(store: Store, job: JobState) -> None:
             st.markdown(f"**{job.title}**" + (f" :gray[{owner}]" if owner else ""), width="content")
             st.button(
                 "Cancel", key=f"cancel_{job.job_id}", icon=":material/close:", on_click=_cancel,
-                args=(store, job.job_id), disabled=bool(job.now and job.now.stage == "cancelling"),
+                args=(store, job.job_id), disabled=views_jobs.cancelling(job),
             )  # fmt: skip
         st.progress(_furthest(job), text=views_jobs.now_words(job))
         current = [job.current] if job.current is not None else []
@@ -105,14 +125,15 @@ def _furthest(job: JobState) -> float:
 
 
 def _cancel(store: Store, job_id: str) -> None:
+    st.session_state.pop("mea_job_complaint", None)
     try:
         workflows_measure.jobs(store).cancel(job_id)
     except AdvisorError as exc:
-        st.session_state["mea_complaint"] = str(exc)
+        st.session_state["mea_job_complaint"] = str(exc)
 
 
 def _ending(store: Store, job: JobState) -> None:
-    """How the last job of this session ended, and each of its failures."""
+    """How a job that this session has seen ended, and each of its failures."""
     failures = views_jobs.failures(history(store), job.job_id)
     lines = [views_jobs.ended_words(job), *(f"- {sentence}" for sentence in failures[:_FAILURES_SHOWN])]
     if len(failures) > _FAILURES_SHOWN:
@@ -137,11 +158,12 @@ def _resumable(store: Store, job: JobState) -> None:
 
 def _resume(store: Store, job: JobState) -> None:
     try:
-        submitted(workflows_measure.submit(store, job.left, title=job.title))
+        start(store, job.left, title=job.title)
         _dismiss(job.job_id)
     except AdvisorError as exc:
-        st.session_state["mea_complaint"] = str(exc)
+        st.session_state["mea_job_complaint"] = str(exc)
 
 
 def _dismiss(job_id: str) -> None:
+    st.session_state.pop("mea_job_complaint", None)
     st.session_state["mea_dismissed"] = [*st.session_state.get("mea_dismissed", []), job_id]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from advisor import ui, ui_answer, ui_job, ui_runs, views_jobs, views_machine, workflows, workflows_measure
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, BadQuestion
 from advisor.evidence.store import Store
 from advisor.links import FIRST_QUESTION, from_link
 from advisor.measure import machine, models
@@ -49,6 +50,8 @@ def ask(store: Store) -> None:
     )  # fmt: skip
     _start(store)
     _advanced()
+    if changed := _changed():
+        st.caption(f"{changed} advanced setting{'s are' if changed > 1 else ' is'} not at the default.")
     if complaint := st.session_state.pop("mea_complaint", None):
         st.error(complaint, icon=":material/error:")
 
@@ -137,8 +140,15 @@ def _requests() -> tuple[list[Request], str]:
 
 
 def _sized(name: str) -> str | tuple[str, int]:
-    architecture, _, size = name.partition("@")
-    return (architecture, int(size)) if size.isdigit() and len(size) <= 6 else name
+    architecture, at, size = name.partition("@")
+    if not at:
+        return name
+    if not re.fullmatch(r"[0-9]{1,6}", size):  # other digits, such as "²", are no numbers
+        raise BadQuestion(
+            f"The image size '{size[:40]}' of '{architecture[:80]}' is not a whole number of px: write it as "
+            "'resnet50@160', or leave it out for the native size."
+        )
+    return architecture, int(size)
 
 
 def _in_words(sentence: str) -> str:
@@ -181,7 +191,7 @@ def _submit(store: Store) -> None:
     requests, wrong = _requests()
     try:
         if requests and not wrong:
-            ui_job.submitted(workflows_measure.submit(store, requests, title=views_jobs.title_of(requests)))
+            ui_job.start(store, requests, title=views_jobs.title_of(requests))
             st.session_state["part"] = "result"
     except AdvisorError as exc:
         st.session_state["mea_complaint"] = str(exc)
@@ -195,7 +205,8 @@ def _take_shortlist(store: Store) -> None:
         state["mea_complaint"] = str(exc)
         return
     listed = models.load()
-    named = [_option(architecture, size) for architecture, size in found if architecture in listed]
+    # always with the size, as the image size of Advanced would take the place of one that is left out
+    named = [f"{architecture}@{size}" for architecture, size in found if architecture in listed]
     if not named:
         state["mea_complaint"] = "Recommend has no answer to take models from: relax its limits first."
         return
@@ -206,9 +217,8 @@ def _take_shortlist(store: Store) -> None:
 
 def _advanced() -> None:
     state = st.session_state
-    changed = [k for k, v in _DEFAULTS.items() if state[k] != v and k not in ("mea_family", "mea_runtime")]
-    label = f"Advanced ({len(changed)} changed)" if changed else "Advanced"
-    with st.expander(label, key="mea_advanced", on_change="rerun") as opened:
+    # a label that changes would close the box
+    with st.expander("Advanced", key="mea_advanced", on_change="rerun") as opened:
         if not opened.open:
             return
         first, second, third, fourth = st.columns(4)
@@ -234,6 +244,14 @@ def _advanced() -> None:
             first, second, _, _ = st.columns(4)
             _number(first.number_input, "Backbone height (px)", "mea_height", "image size")
             _number(second.number_input, "Backbone width (px)", "mea_width", "image size")
+
+
+def _changed() -> int:
+    """How many advanced settings are not as they were at first; an emptied batch size is 1 again."""
+    state = st.session_state
+    now = {key: state[key] for key in _DEFAULTS if key not in ("mea_family", "mea_runtime")}
+    now["mea_batch"] = _whole(now["mea_batch"], 1)
+    return sum(now[key] != _DEFAULTS[key] for key in now)
 
 
 def _precisions() -> list[str]:

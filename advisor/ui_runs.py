@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from advisor import (
-    charts_compare,
     charts_measure,
     ui,
     ui_job,
@@ -23,7 +22,7 @@ from advisor import (
 from advisor.evidence.store import Store
 from advisor.links import to_link
 from advisor.measure.job_state import JobState
-from advisor.measure.run import Roof, Run
+from advisor.measure.run import Run
 from advisor.records import FOUR_FAMILIES, Question
 from advisor.views import markdown_table
 
@@ -31,19 +30,20 @@ EMPTY = (
     "Nothing has been measured on this machine yet. Press **Measure on this machine**: the result appears here, and "
     "Recommend can answer for this machine from then on."
 )
-_MOST_UNDER_THE_ROOF = 8  # runs of other networks beside one in its roofline
 _VERDICTS = {"steady": (":material/check_circle:", "green"), "noisy": (":material/warning:", "orange")}
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def stored(_store: Store, home: str, run_id: str) -> Run:
-    """A stored run with its raw times; a run never changes, so it is kept."""
+def stored(_store: Store, home: str, run_id: str, verdict_reasons: str) -> Run:
+    """A stored run with its raw times, kept; later runs may change its verdict, but nothing else of it."""
     return workflows_measure.run(_store, run_id)
 
 
 def run_of(store: Store, run_id: str) -> Run:
     """A stored run with its raw times."""
-    return stored(store, str(store.home), run_id)
+    runs = ui_job.history(store)
+    told = runs.loc[runs["run_id"] == run_id, "verdict_reasons"]
+    return stored(store, str(store.home), run_id, " ".join(map(str, told)))
 
 
 def result(store: Store, jobs: Sequence[JobState]) -> None:
@@ -95,8 +95,12 @@ def chart(figure: go.Figure, *, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=ui.PLOTLY_CONFIG, alt=alt)
 
 
-def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
-    """One network at one size: every setup of it side by side, and one of them in full."""
+def subject(store: Store, runs: pd.DataFrame, run_id: str, *, opened: str | None = None) -> None:
+    """One network at one size: every setup of it side by side, and one of them in full.
+
+    Args:
+        opened: The run to show in full at first; None takes the fastest.
+    """
     ids = views_history.beside(runs, run_id)
     found = [run_of(store, one) for one in ids]
     verdicts = dict(zip(runs["run_id"], runs["verdict"], strict=True))
@@ -105,10 +109,9 @@ def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
     machine = runs[runs["run_id"] == run_id]["device"].iloc[0]
     size = f" at {one.measured.img_size} px" if one.measured else ""
     st.markdown(f"#### `{one.request.architecture}`{size}, batch {one.request.batch_size}, on {machine}")
-    st.markdown(
-        f"{ui.evidence_badge('measured')} {views_beside.side_by_side_sentence(compared, one.request.architecture)}"
-    )
     timed = list(compared[compared["latency_ms"].notna()]["run_id"])
+    said = views_beside.side_by_side_sentence(compared, one.request.architecture)
+    st.markdown(f"{ui.evidence_badge('measured')} {said}" if timed else said)
     left, right = st.columns([3, 2], gap="medium") if len(timed) > 1 else (st.container(), None)
     with left:
         text_table(views_beside.side_by_side_text(compared), key="side")
@@ -121,15 +124,15 @@ def subject(store: Store, runs: pd.DataFrame, run_id: str) -> None:
         with right:
             chart(figure, key=f"mea_runtimes_{run_id}", alt="Latency of each setup.")
     setups = dict(zip(compared["run_id"], compared["setup"], strict=True))
-    chosen = timed[0] if run_id not in timed else run_id
+    chosen: str = opened if opened is not None and opened in timed else timed[0]
     if len(timed) > 1:
-        key = f"mea_setup_{run_id}"
-        st.session_state.setdefault(key, timed[0] if run_id == ids[0] else chosen)
+        key = f"mea_setup_{opened or ''}_{run_id}"
+        st.session_state.setdefault(key, chosen)
         if st.session_state[key] not in timed:
             st.session_state[key] = timed[0]
         chosen = st.pills(
             "In full", timed, key=key, required=True, format_func=setups.__getitem__, label_visibility="collapsed"
-        )  # fmt: skip
+        ) or chosen  # fmt: skip
     listed = runs[runs["run_id"] == chosen].iloc[0]
     in_full(store, run_of(store, chosen), str(listed["verdict"]), str(listed["verdict_reasons"]))
 
@@ -224,35 +227,15 @@ def _why(store: Store, run: Run) -> None:
         chart(figure, key=f"mea_ops_{run.run_id}", alt="Share of time and of multiply-adds by class of operators.")
         text_table(views_measure.operator_table(run), key="operators")
     with right:
-        roofs = _roofs(store, run)
-        if roofs:
-            figure = charts_measure.roofline_figure(roofs, _under_the_roof(store, run), this=run.run_id)
+        if run.measured.roof is not None and run.roof_fraction is not None:  # the roof behind the figure above
+            runs = ui_job.history(store)
+            noisy = set(runs[runs["verdict"] == "noisy"]["run_id"])
+            beside = [run_of(store, run_id) for run_id in views_history.under_the_same_roof(runs, run)]
+            figure = charts_measure.roofline_figure([run.measured.roof], [run, *beside], this=run.run_id, noisy=noisy)
             chart(figure, key=f"mea_roof_{run.run_id}", alt="Achieved speed against arithmetic intensity.")
     st.caption(
         f"Counted by {run.measured.work.counter}; times of operators add up to more than a pass, as each is watched."
     )
-
-
-def _roofs(store: Store, run: Run) -> list[Roof]:
-    """What the machine can do with as many threads as the run had; of the run itself where nothing else is known."""
-    assert run.measured is not None
-    known = store.roofs(run.device_id)
-    same = known[known["threads"] == run.measured.threads]
-    found = [
-        Roof(str(row["precision"]), int(row["threads"]), float(row["macs_per_s"]), float(row["bytes_per_s"]))
-        for row in same.to_dict("records")
-    ]
-    return found or ([run.measured.roof] if run.measured.roof else [])
-
-
-def _under_the_roof(store: Store, run: Run) -> list[Run]:
-    """The run, and the newest ones of other networks by the same runtime."""
-    runs = ui_job.history(store)
-    others = runs[
-        (runs["status"] == "ok") & (runs["device_id"] == run.device_id) & (runs["runtime"] == run.request.runtime)
-        & (runs["architecture"] != run.request.architecture)
-    ].drop_duplicates("architecture")  # fmt: skip
-    return [run, *(run_of(store, run_id) for run_id in others["run_id"].head(_MOST_UNDER_THE_ROOF))]
 
 
 def _batches(_store: Store, run: Run) -> None:
@@ -295,13 +278,13 @@ def _published(store: Store, run: Run) -> None:
     metric, rows = views_beside.published_elsewhere(store, run)
     if rows.empty:
         return
-    figure = charts_compare.device_figure(rows, metric)
+    figure = charts_measure.elsewhere_figure(rows, metric)
     chart(
         figure, key=f"mea_elsewhere_{run.run_id}", alt="The same network on other devices; the table has the figures."
     )
     ui.table(
-        rows[["device", "kind", metric, "setup", "evidence", "source_id"]], key=f"mea_else_table_{run.run_id}",
-        height=240,
+        rows[["device", "kind", metric, "setup", "evidence", "verdict", "source_id"]],
+        key=f"mea_else_table_{run.run_id}", height=240,
     )  # fmt: skip
 
 

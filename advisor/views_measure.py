@@ -11,7 +11,6 @@ import pandas as pd
 from advisor.measure import lines
 from advisor.measure.run import Measured, OperatorClass, Parity, Run
 from advisor.metrics import METRICS
-from advisor.run_json import peak_memory_mb
 
 _EAGER = "pytorch-eager"
 _BETWEEN = "between operators"  # as the worker names what is left of the time
@@ -19,6 +18,7 @@ _MS = METRICS["latency_ms"].show
 _PER_S = METRICS["throughput_per_s"].show
 _MB = METRICS["peak_memory_mb"].show
 _SECONDS_A_MINUTE = 90  # above this a duration is told in minutes
+_TIMES_HEAD = "run_id,evidence,sample,latency_ms,passes_per_time"
 
 
 # -- words for figures -----------------------------------------------------------------------------------
@@ -62,9 +62,7 @@ def parity_words(parity: Parity | None, runtime: str) -> str:
 
 
 def times_faster(ratio: float) -> str:
-    """A ratio of times, other over ours, in words."""
-    if 0.98 < ratio < 1.02:
-        return "the same"
+    """A ratio of times, other over ours, in words; only of setups that can be told apart."""
     return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
 
 
@@ -84,9 +82,10 @@ def title(run: Run) -> str:
 
 
 def precision(run: Run) -> str:
-    """The precision that was really used, and what was asked for where that is another."""
-    asked = run.request.precision
-    used = run.measured.precision_used if run.measured else asked
+    """The precision that was really used, and what was asked for where that is another; a dash where nothing ran."""
+    if run.measured is None:
+        return "–"
+    asked, used = run.request.precision, run.measured.precision_used
     return used if used == asked else f"{used} (asked: {asked})"
 
 
@@ -95,7 +94,7 @@ def figures(run: Run) -> dict[str, str]:
     found = run.measured
     if found is None:
         return {}
-    latency, peak = found.latency, peak_memory_mb(found)
+    latency, peak = found.latency, run.peak_memory_mb
     block = f", each the mean of {latency.block}" if latency.block > 1 else ""
     shown: dict[str, str | None] = {
         "Latency p50 (95 % interval)": f"{_MS(latency.p50)} ({interval(*latency.ci95)})",
@@ -121,12 +120,12 @@ def why(run: Run) -> list[str]:
     said = []
     operators = [one for one in found.work.operators if one.share > 0]
     if operators:
-        heaviest = max(operators, key=lambda one: one.share - _mac_share(one, operators))
+        heaviest = max(operators, key=lambda one: one.share - mac_share(one, operators))
         said.append(
             f"{percent(heaviest.share)} of the time lies between operators: Python, dispatch, launching."
             if heaviest.name == _BETWEEN
             else f"{heaviest.name.capitalize()} takes {percent(heaviest.share)} of the time of all operators for "
-            f"{percent(_mac_share(heaviest, operators))} of the multiply-adds."
+            f"{percent(mac_share(heaviest, operators))} of the multiply-adds."
         )
     if found.roof is not None and run.roof_fraction is not None:
         intensity = found.work.macs / found.work.bytes
@@ -140,7 +139,8 @@ def why(run: Run) -> list[str]:
     return said
 
 
-def _mac_share(one: OperatorClass, every: Sequence[OperatorClass]) -> float:
+def mac_share(one: OperatorClass, every: Sequence[OperatorClass]) -> float:
+    """The share of one class in the multiply-adds of all classes, 0 to 1; shares of time are told the same way."""
     return one.macs / (sum(other.macs for other in every) or 1.0)
 
 
@@ -153,7 +153,7 @@ def operator_table(run: Run) -> pd.DataFrame:
             {
                 "Operators": one.name, "Time (ms)": f"{one.time_ms:.3g}", "Share of time": percent(one.share),
                 "MACs": counted(one.macs).strip() if one.macs else "–",
-                "Share of MACs": percent(_mac_share(one, every)) if one.macs else "–",
+                "Share of MACs": percent(mac_share(one, every)) if one.macs else "–",
                 "MAC/s": counted(one.macs / one.time_ms * 1000).strip() if one.macs and one.time_ms else "–",
             }
             for one in every
@@ -328,9 +328,12 @@ def _shown(value: Any) -> str:
 
 
 def times_csv(run: Run) -> str:
-    """Every raw time as CSV: its place and the ms of one pass."""
-    times = run.measured.latency.times_ms if run.measured else ()
-    return "\n".join(["sample,latency_ms", *(f"{i},{ms!r}" for i, ms in enumerate(times)), ""])
+    """Every raw time as CSV: of which run, its place, the ms of one pass, and of how many passes it is the mean."""
+    if run.measured is None:
+        return f"{_TIMES_HEAD}\n"
+    latency = run.measured.latency
+    rows = (f"{run.run_id},measured,{i},{ms!r},{latency.block}" for i, ms in enumerate(latency.times_ms))
+    return "\n".join([_TIMES_HEAD, *rows, ""])
 
 
 def run_json(run: Run) -> str:

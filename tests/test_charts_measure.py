@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,19 @@ def test_a_run_stands_at_its_intensity_and_achieved_rate() -> None:
     assert (trace(figure, "this run").x[0], trace(figure, "this run").marker.symbol) == (10.0, "circle-open")
 
 
+def test_noisy_runs_are_hollow_under_the_roof() -> None:
+    runs = [worked(name, macs=1e9, bytes_=1e8, p50=20.0) for name in "ab"]
+    figure = charts_measure.roofline_figure([ROOF], runs, this="a", noisy={"b"})
+    assert (trace(figure, "pytorch-eager").marker.symbol, trace(figure, "pytorch-eager, noisy").marker.symbol) == (
+        "circle", "circle-open",
+    )  # fmt: skip
+
+
+def test_shares_of_multiply_adds_are_of_the_operators_counted() -> None:
+    figure = charts_measure.operator_figure(replace(WORK, macs=2000.0))  # half of it is in no operator
+    assert list(trace(figure, "share of multiply-adds").x) == pytest.approx([0.0, 90.0, 10.0])
+
+
 def test_roofs_differ_by_dash_and_runtimes_by_symbol() -> None:
     roofs = [ROOF, Roof("bf16", 2, 400e9, 20e9)]
     runs = [worked(name, macs=1e9, bytes_=1e8, p50=20.0, runtime=name) for name in ("pytorch-eager", "openvino")]
@@ -193,6 +207,30 @@ def test_two_runs_of_one_name_stay_two_rows_the_first_on_top() -> None:
     assert bottom > top
     low, high = medians[0].error_x.arrayminus[0], medians[0].error_x.array[0]
     assert (one.p50 - low, one.p50 + high) == pytest.approx(one.ci95)
+
+
+def test_medians_far_apart_are_drawn_from_zero() -> None:
+    def begin(factor: float) -> float:
+        pair = latency(TIMES), latency([factor * t for t in TIMES])
+        return float(charts_measure.comparison_figure(*pair, ("a", "b")).layout.xaxis.range[0])
+
+    assert begin(1.26) == begin(2.0) == 0.0
+    assert begin(1.2) > 5.0
+
+
+def test_own_results_are_hollow_beside_published_ones_and_noisy_ones_crossed() -> None:
+    rows = pd.DataFrame({
+        "device": ["i7", "i7", "This machine", "This machine"], "latency_ms": [5.0, 3.0, 9.0, 8.0],
+        "evidence": ["published", "published", "measured", "measured"], "verdict": ["–", "–", "steady", "noisy"],
+        "quantised": [False, True, False, False], "setup": ["a", "b", "c", "d"], "source_id": ["x"] * 4,
+    })  # fmt: skip
+    figure = charts_measure.elsewhere_figure(rows, "latency_ms")
+    assert {t.name: (list(t.x), t.marker.symbol) for t in figure.data} == {
+        "published, float": ([5.0], "circle"), "published, quantised": ([3.0], "diamond"),
+        "measured with this advisor": ([9.0], "square-open"), "measured, noisy": ([8.0], "square-x-open"),
+    }  # fmt: skip
+    assert list(figure.layout.yaxis.categoryarray) == ["This machine", "i7"]  # Plotly draws from the bottom
+    assert figure.layout.xaxis.title.text == "Latency of one batch (ms)"
 
 
 def test_runtimes_are_sorted_fastest_first_and_noisy_ones_hatched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from advisor import ui_history, workflows, workflows_measure
+from advisor.errors import AdvisorError
 from advisor.evidence.catalogue import Architecture
 from advisor.evidence.store import Store
 from advisor.measure import models
@@ -22,7 +24,7 @@ from advisor.measure.machine import machine
 from advisor.measure.request import Request
 from tests.conftest import ROOT
 from tests.measured_runs import ROOF, STEADY, history
-from tests.run_data import save
+from tests.run_data import run, save
 from tests.small_data import write_small_data
 from tests.test_host import FAKE
 from tests.waiting import until
@@ -231,6 +233,66 @@ def test_deleted_runs_come_back_with_undo(measured: Store, monkeypatch: pytest.M
     assert "2 runs deleted" not in texts(app)
 
 
+def test_every_deletion_can_be_undone_the_last_one_first(measured: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = page(part="history")
+    for run_id in ("run-1", "run-2"):
+        select(monkeypatch, run_id)
+        app.run().button(key="mea_delete").click().run()
+    assert "1 earlier deletion can be undone after it." in texts(app)
+    app.button(key="mea_undo").click().run()
+    assert len(measured.runs()) == 6
+    app.button(key="mea_undo").click().run()
+    assert not app.exception
+    assert len(measured.runs()) == 7
+
+
+def test_an_undo_that_fails_can_be_tried_again(measured: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        raise AdvisorError("Another program holds the store.")
+
+    select(monkeypatch, "run-1")
+    app = page(part="history")
+    app.button(key="mea_delete").click().run()
+    with monkeypatch.context() as broken:
+        broken.setattr(workflows_measure, "restore_runs", locked)
+        app.button(key="mea_undo").click().run()
+    assert sentences(app) == ["Another program holds the store."]
+    app.button(key="mea_undo").click().run()
+    assert len(measured.runs()) == 7
+
+
+def test_the_selection_stays_with_its_run_when_another_arrives(measured: Store) -> None:
+    app = page(part="history")
+    app.session_state["mea_chosen"] = ["run-1"]
+    app.segmented_control(key="part").set_value("result").run()
+    app.segmented_control(key="part").set_value("history").run()
+    assert "<b>40 ms (39.8–40.2)</b>" in texts(app)
+    save(
+        measured,
+        run("run-9", architecture="gate_net", device_id=machine("cpu").device_id),
+        machine=plain(machine("cpu")),
+    )
+    app.run()
+    assert not app.exception
+    assert len(app.dataframe[0].value) == 8
+    assert "1 selected of 8." in texts(app)
+    assert "<b>40 ms (39.8–40.2)</b>" in texts(app)
+
+
+def test_an_older_run_is_told_from_the_newer_one_of_its_setup(measured: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    select(monkeypatch, "run-1")
+    app = page(part="history")
+    (pills,) = [p for p in app.pills if p.key and p.key.startswith("mea_setup")]
+    assert list(pills.options) == [f"pytorch-eager fp32, started 2026-07-01 10:0{minute}:00" for minute in (1, 2)]
+
+
+def test_what_was_not_timed_has_no_badge_of_evidence(measured: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    select(monkeypatch, "run-4")
+    said = texts(page(part="history"))
+    assert "Nothing of `mobilenetv3_large_100` could be measured" in said
+    assert "badge[" not in said
+
+
 def test_this_machine_tells_what_is_installed(measured: Store) -> None:
     app = page(part="machine")
     assert not app.exception
@@ -258,6 +320,8 @@ def test_recommend_answers_from_the_measured_results(measured: Store) -> None:
         ("hf-hub:someone/model", "paths, URLs and hub ids are refused"),
         ("../../etc/passwd", "paths, URLs and hub ids are refused"),
         ("resnet50@4", "Image size must be 8 to 8192 px, not 4."),
+        ("resnet50@²", "The image size '²' of 'resnet50' is not a whole number of px"),
+        ("resnet50@", "The image size '' of 'resnet50' is not a whole number of px"),
     ],
 )
 def test_a_model_that_cannot_be_measured_is_refused_in_one_sentence(home: Path, name: str, says: str) -> None:
@@ -295,7 +359,8 @@ def test_the_shortlist_of_recommend_fills_the_models(home: Path) -> None:
     app.button(key="mea_short").click().run()
     assert not app.exception
     chosen = app.multiselect(key="measure").value
-    assert chosen[0] == "regnety_032"  # the pick of the first question
+    assert chosen[0] == "regnety_032@224"  # the pick of the first question; with its size, whatever Advanced says
+    assert all(re.fullmatch(r"\w+@[0-9]+", name) for name in chosen)
     assert 4 <= len(chosen) <= 12
     assert "setups of" in texts(app)
 
@@ -323,6 +388,46 @@ def test_one_click_measures_and_the_result_appears(home: Path, queues: list[Jobs
     assert "**pytorch-eager fp32** takes **10 ms**" in texts(app)
     assert "✓ gate_net, pytorch-eager · done: 1 of 1 measured" in texts(app)
     assert not app.get("progress")
+
+
+def test_a_second_click_does_not_measure_twice(home: Path, queues: list[Jobs]) -> None:
+    app = choose(page(), "gate_net")
+    for _ in range(2):
+        app.button(key="mea_go").click().run()
+    (queue,) = queues
+    assert len(queue.states()) == 1
+    choose(app, "ok_net").button(key="mea_go").click().run()
+    assert len(queue.states()) == 2  # something else is another job
+
+
+def test_how_each_job_ended_is_told(home: Path, queues: list[Jobs], tmp_path: Path) -> None:
+    app = choose(page(), "gate_net")
+    app.button(key="mea_go").click().run()
+    choose(app, "refuse_net").button(key="mea_go").click().run()
+    (tmp_path / "gate_net.open").touch()
+    ended(queues[0])
+    app.run()
+    assert "✓ gate_net, pytorch-eager · done" in texts(app)
+    assert "✗ refuse_net, pytorch-eager · failed" in texts(app)
+
+
+def test_a_job_that_cannot_be_cancelled_says_so(
+    home: Path, queues: list[Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AdvisorError("The disk is full.")
+
+    app = choose(page(), "gate_net")
+    app.button(key="mea_go").click().run()
+    with monkeypatch.context() as broken:
+        broken.setattr(Jobs, "cancel", refuse)
+        (cancel,) = [b for b in app.button if b.label == "Cancel"]
+        cancel.click().run()
+    assert sentences(app) == ["The disk is full."]
+    assert sentences(app.run()) == ["The disk is full."]  # the panel is drawn anew all the time
+    (cancel,) = [b for b in app.button if b.label == "Cancel"]
+    cancel.click().run()
+    assert not sentences(app)
 
 
 def test_a_second_tab_finds_the_running_job_and_can_cancel_it(home: Path, queues: list[Jobs]) -> None:
@@ -365,6 +470,35 @@ def test_an_interrupted_job_can_be_taken_up_again(home: Path, queues: list[Jobs]
     assert not app.exception
     assert "interrupted]" not in texts(app)
     assert "**pytorch-eager fp32** takes **10 ms**" in texts(app)
+
+
+def test_an_interrupted_job_is_taken_up_once(home: Path, queues: list[Jobs]) -> None:
+    files = JobFiles(home)
+    _, lock = files.create(
+        [Request(architecture="gate_net")], title="gate_net, pytorch-eager", sweep_id="", sentinel=None,
+        created_at="2026-07-01T09:00:00+00:00",
+    )  # fmt: skip
+    lock.release()
+    tabs = [page(), page()]
+    for app in tabs:
+        (again,) = [b for b in app.button if b.label == "Measure it again"]
+        again.click().run()
+        assert not app.exception
+    assert [state.status == "interrupted" for state in queues[0].states()] == [False, True]
+
+
+def test_advanced_keeps_its_name_and_counts_what_is_changed(home: Path) -> None:
+    app = page()
+    app.session_state["mea_advanced"] = True
+    app.run()
+    assert "not at the default" not in texts(app)
+    app.number_input(key="mea_batch").set_value(4).run()
+    assert "1 advanced setting is not at the default." in texts(app)
+    assert [box.label for box in app.expander] == ["Advanced"]
+    app.session_state["mea_batch"] = None
+    app.session_state["mea_threads"] = 1
+    app.run()
+    assert "1 advanced setting is not at the default." in texts(app)  # an emptied batch size is 1
 
 
 def test_an_empty_store_says_so(own_data: Path) -> None:
