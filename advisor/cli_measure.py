@@ -158,10 +158,11 @@ def machine(target: str, json_: bool) -> None:
 @click.option("--compare", nargs=2, metavar="RUN RUN", help="Is one of two runs faster, and by how much?")
 @click.option("--delete", multiple=True, metavar="RUN", help="Take a run out of history and advice.")
 @click.option("--restore", multiple=True, metavar="RUN", help="Undo --delete.")
+@click.option("--deleted", is_flag=True, help="List what was deleted instead.")
 @as_json
 def runs(
     search: str, limit: int, show_id: str | None, compare: tuple[str, str] | None, delete: tuple[str, ...],
-    restore: tuple[str, ...], json_: bool,
+    restore: tuple[str, ...], deleted: bool, json_: bool,
 ) -> None:  # fmt: skip
     """What was measured on this machine, newest first."""
     with opened_store() as store:
@@ -172,15 +173,19 @@ def runs(
             workflows_measure.restore_runs(store, restore)
         if compare:
             found = workflows_measure.compare_runs(store, *compare)
-            show(run_json.comparison(found), json_, lambda: tables_measure.comparison(found))
+            pair = [workflows_measure.run(store, run_id) for run_id in compare]
+            show(run_json.comparison(found), json_, lambda: tables_measure.comparison(found, *pair))
             return
         if show_id:
             one = workflows_measure.run(store, show_id)
             show(run_json.run(one), json_, lambda: tables_measure.runs([one]))
             return
-        listed = workflows_measure.runs(store)
+        listed = workflows_measure.runs(store, deleted=deleted)
+    listed = listed[listed["deleted"]] if deleted else listed
     listed = listed[listed["architecture"].str.contains(search.strip(), case=False, regex=False)]
-    show(rows(listed.drop(columns="request")), json_, lambda: tables_measure.history(listed, limit))
+    evidence = listed["status"].map({"ok": "measured"})
+    plain_rows = rows(listed.drop(columns="request").assign(evidence=evidence))
+    show(plain_rows, json_, lambda: tables_measure.history(listed, limit))
 
 
 def _title(models: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ def run(one: Run) -> dict[str, Any]:
         "threads": found.threads if found else asked.threads,
         **_figures(found),
         "throughput_per_s": one.throughput_per_s,
-        "peak_memory_mb": peak_memory_mb(found),
+        "peak_memory_mb": one.peak_memory_mb,
         "verdict": one.verdict,
         "verdict_reasons": list(one.verdict_reasons),
         "parity": lines.plain(found.parity) if found else None,
@@ -46,13 +46,6 @@ def run(one: Run) -> dict[str, Any]:
         "notes": list(found.notes) if found else [],
         **{part: _part(found, part) for part in _PARTS},
     }
-
-
-def peak_memory_mb(found: Measured | None) -> float | None:
-    """The peak that the advice counts: of the GPU's allocator, or of the process above its state before building."""
-    if found is None:
-        return None
-    return found.memory.peak_allocated_mb if found.memory.peak_allocated_mb is not None else found.memory.peak_rss_mb
 
 
 def _figures(found: Measured | None) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import pandas as pd
 from advisor.measure.comparison import Comparison
 from advisor.measure.run import Run
 from advisor.metrics import METRICS
-from advisor.run_json import peak_memory_mb
 from advisor.tables import Printable, table
 from advisor.views_measure import largest_in_words, roof_in_words
 
@@ -46,7 +45,7 @@ def _cells(one: Run) -> tuple[str, ...]:
         request.architecture, request.runtime, found.precision_used + (" nhwc" if request.layout == "nhwc" else ""),
         str(found.img_size), str(request.batch_size), f"{timed.p50:.4g}", f"{timed.ci95[0]:.4g}–{timed.ci95[1]:.4g}",
         f"{timed.p90:.4g}", f"{timed.n_samples:,}", f"{one.throughput_per_s:,.4g}",
-        METRICS["peak_memory_mb"].show(peak_memory_mb(found)).removesuffix(" MB"),
+        METRICS["peak_memory_mb"].show(one.peak_memory_mb).removesuffix(" MB"),
         "–" if fraction is None else roof_in_words(fraction), one.verdict or "", one.run_id,
     )  # fmt: skip
 
@@ -102,20 +101,23 @@ def history(found: pd.DataFrame, limit: int) -> Iterator[Printable]:
         size = "–" if pd.isna(row["img_size"]) else f"{row['img_size']:.0f}"
         shown.add_row(
             f"{row['started_at']:%Y-%m-%d %H:%M}", row["architecture"], row["runtime"], row["precision"], size,
-            f"{row['batch_size']:.0f}", p50, row["status"], row["verdict"] or "", row["run_id"],
+            f"{row['batch_size']:.0f}", p50, row["status"], row["verdict"] if isinstance(row["verdict"], str) else "",
+            row["run_id"],
         )  # fmt: skip
     yield shown
     if len(found) > limit:
         yield f"{limit} of {len(found):,} shown; --limit shows more, --json all."
 
 
-def comparison(found: Comparison) -> Iterator[Printable]:
-    """The verdict, what differs, and what the ratio does not say."""
+def comparison(found: Comparison, first: Run, second: Run) -> Iterator[Printable]:
+    """Which run is which, the verdict, what differs, and what the ratio does not say."""
+    for name, one in (("A", first), ("B", second)):
+        yield f"{name}: {one.request.label}, {one.started_at}, {one.run_id}"
     yield f"[bold]{found.verdict}[/]"
     if found.differences:
         shown = table("", "differs in", "A", "B")
-        for one in found.differences:
-            shown.add_row(one.name, one.first, one.second)
+        for difference in found.differences:
+            shown.add_row(difference.name, difference.first, difference.second)
         yield shown
     for caveat in found.caveats:
         yield f"• {caveat}"

@@ -306,12 +306,18 @@ def runs(store: Store, *, deleted: bool = False) -> pd.DataFrame:
 
 
 def run(store: Store, run_id: str) -> Run:
-    """A stored measurement with every raw time.
+    """A stored measurement with every raw time; noisy also where only later runs have shown that it is.
 
     Raises:
         UnknownName: There is none of that id.
     """
-    return lines.run_of(store.run_content(run_id))
+    found = lines.run_of(store.run_content(run_id))
+    listed = runs(store, deleted=True)
+    told = listed.loc[listed["run_id"] == run_id, "later"]
+    if found.measured is None or told.empty or not told.iloc[0]:
+        return found
+    earlier = found.verdict_reasons if found.verdict == "noisy" else ()
+    return replace(found, verdict="noisy", verdict_reasons=(*earlier, str(told.iloc[0])))
 
 
 def delete_runs(store: Store, run_ids: Sequence[str]) -> None:

@@ -144,9 +144,30 @@ def test_a_sweep_whose_sentinel_drifts_says_so_and_its_results_are_noisy(invoke:
     result = invoke("sweep", "--plan", str(plan))
     assert "The sentinel drifted by 10.0%, so its results are marked as noisy." in result.stdout
     assert {row["verdict"] for row in answered(invoke("runs", "--json"))} == {"noisy"}
+    (one,) = answered(invoke("sweep", "--plan", str(plan), "--json"))
+    assert one["verdict"] == "noisy"
+    assert one["verdict_reasons"][-1] == "The sentinel drifting_sentinel drifted by 10 % over the sweep."  # type: ignore[index]
 
 
 def test_machine_says_what_it_is_and_what_it_offers(invoke: Invoke) -> None:
     report = json.loads(invoke("machine", "--json").stdout)
     assert report["device_id"] and report["usable_threads"] >= 1
     assert {"runtime": "pytorch-eager", "precision": "fp32"} in report["offers"]
+
+
+def test_a_history_with_a_failed_run_is_listed_and_deleted_ones_on_demand(invoke: Invoke) -> None:
+    found = json.loads(invoke("measure", "exit_3_net", "ok_net", *ONE, "--json").stdout)
+    listed = invoke("runs")
+    assert listed.exit_code == 0, listed.output
+    assert "failed" in listed.stdout
+    assert [row["evidence"] for row in answered(invoke("runs", "--json"))] == ["measured", None]
+    assert answered(invoke("runs", "--deleted", "--json")) == []
+    answered(invoke("runs", "--delete", str(found[1]["run_id"]), "--json"))
+    assert [row["run_id"] for row in answered(invoke("runs", "--deleted", "--json"))] == [found[1]["run_id"]]
+
+
+def test_a_comparison_says_which_run_is_which(invoke: Invoke) -> None:
+    first, second = answered(invoke("measure", "drifting_a", "drifting_b", *ONE, "--json"))
+    said = invoke("runs", "--compare", str(first["run_id"]), str(second["run_id"])).stdout
+    assert "A: drifting_a, pytorch-eager fp32" in said
+    assert "B: drifting_b, pytorch-eager fp32" in said

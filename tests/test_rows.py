@@ -37,7 +37,9 @@ def test_sweep_gives_a_row_for_each_other_batch_size_and_training_one_of_its_own
 
 def test_peak_memory_is_that_of_the_gpu_allocator_where_there_is_one() -> None:
     memory = Memory(peak_allocated_mb=70.0, peak_reserved_mb=90.0, peak_rss_mb=900.0, weights_file_mb=102.0)
-    assert speed_rows(run_data.run("r1", parts={"memory": memory}))["peak_memory_mb"].tolist() == [70.0]
+    assert speed_rows(run_data.run("r1", target="cuda:0", parts={"memory": memory}))["peak_memory_mb"].tolist() == [
+        70.0
+    ]
 
 
 def test_noisy_run_says_so_in_its_note() -> None:
@@ -76,3 +78,11 @@ def test_software_of_a_gpu_names_cuda() -> None:
 )
 def test_software_names_what_is_installed(versions: dict[str, str | None], said: str) -> None:
     assert software("onnxruntime", {"versions": versions}) == said
+
+
+def test_memory_of_the_host_is_never_taken_for_that_of_a_gpu() -> None:
+    here = run_data.run("r1")
+    there = run_data.run("r2", target="cuda:0")
+    assert (here.peak_memory_mb, there.peak_memory_mb) == (150.0, None)
+    on_gpu = Memory(peak_allocated_mb=90.0, peak_reserved_mb=100.0, peak_rss_mb=900.0, weights_file_mb=102.0)
+    assert run_data.run("r3", target="cuda:0", parts={"memory": on_gpu}).peak_memory_mb == 90.0

@@ -365,3 +365,31 @@ def test_disk_folder_is_made_for_the_first_run(small_data: Path, tmp_path: Path)
     store = Store(tmp_path / "not" / "there", small_data)
     assert run_data.save(store, run_data.run("r1", 10.0)) == 1
     assert speeds(store) == [10.0]
+
+
+def verdicts(store: Store) -> dict[str, str]:
+    listed = store.runs()
+    return dict(zip(listed["run_id"], listed["verdict"], strict=True))
+
+
+def test_steady_run_that_another_of_its_setup_outran_by_more_than_5_percent_is_noisy(ready: Store) -> None:
+    run_data.save(ready, run_data.run("a", 10.0), run_data.run("b", 10.4), run_data.run("c", 10.6))
+    assert verdicts(ready) == {"a": "steady", "b": "steady", "c": "noisy"}
+    told = ready.runs().set_index("run_id").loc["c", "verdict_reasons"]
+    assert told == "Another steady run of this setup was 6 % faster: the machine was held back."
+    rows = ready.query("speed_rows", device_ids=[HERE]).set_index("source_file")
+    assert rows.loc["c", "note"] == f"noisy: {told}"
+    ready.delete_runs(["a"])
+    assert verdicts(ready) == {"b": "steady", "c": "steady"}
+
+
+def test_runs_of_other_setups_versions_and_noisy_ones_outrun_nothing(ready: Store) -> None:
+    old = {"environment": {"versions": {**run_data.VERSIONS, "torch": "2.9.0"}}}
+    run_data.save(
+        ready,
+        run_data.run("a", 10.0),
+        run_data.run("b", 5.0, layout="nhwc"),
+        run_data.run("c", 5.0, reasons=("The times drifted.",)),
+        run_data.run("d", 5.0, parts=old),
+    )
+    assert verdicts(ready) == {"a": "steady", "b": "steady", "c": "noisy", "d": "steady"}

@@ -70,7 +70,9 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
         left = int((judged & is_quantised).sum())
         judged &= ~is_quantised
     rows = np.flatnonzero(judged)
-    best = runs.iloc[_best(runs, rows, speed if axis == "latency_ms" else -speed, _too_much(runs, question))]
+    noisy = (runs["verdict"] == "noisy").to_numpy(bool) if "verdict" in runs else np.zeros(len(runs), dtype=bool)
+    last = np.column_stack([noisy, _too_much(runs, question)])
+    best = runs.iloc[_best(runs, rows, speed if axis == "latency_ms" else -speed, last)]
     return Chosen(best, axis, _sentence(best, device_name), bool(is_quantised[judged].any()), left)
 
 
@@ -87,13 +89,16 @@ def _too_much(runs: pd.DataFrame, question: Question) -> np.ndarray:
     return over
 
 
-def _best(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray, too_much: np.ndarray) -> np.ndarray:
-    """Of `rows`, one for each architecture and image size: of those within the limits the one of lowest loss.
+def _best(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Of `rows`, one for each architecture and image size: steady before noisy, then within the limits, then fastest.
 
     Runs that are equally fast are told apart by a hash of their row id, so that row order does not matter.
+
+    Args:
+        last: Shape (n_runs, 2): whether a run is noisy, and whether it breaks a limit.
     """
     tie_break = pd.util.hash_array(runs["row_id"].to_numpy(object)[rows])
-    ordered = rows[np.lexsort((tie_break, loss[rows], too_much[rows]))]
+    ordered = rows[np.lexsort((tie_break, loss[rows], last[rows, 1], last[rows, 0]))]
     keys = pd.DataFrame({c: runs[c].to_numpy()[ordered] for c in ("architecture", "img_size")})
     return np.asarray(ordered[~keys.duplicated().to_numpy(bool)])
 

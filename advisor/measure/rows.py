@@ -37,7 +37,7 @@ def speed_rows(run: Run) -> pd.DataFrame:
     if found is not None:
         here = _conditions(run, found)
         p50 = found.latency.p50
-        rows.append(here | _speed("infer", batch_size, p50) | {"peak_memory_mb": _peak_mb(found)})
+        rows.append(here | _speed("infer", batch_size, p50) | {"peak_memory_mb": run.peak_memory_mb})
         curve = found.throughput.curve if found.throughput else ()
         rows += [here | _speed("infer", p.batch_size, p.latency_ms) for p in curve if p.batch_size != batch_size]
         if (step := found.training) is not None:
@@ -72,9 +72,3 @@ def software(runtime: str, environment: Mapping[str, Any]) -> str:
     named = [next((p for p in group if versions.get(p)), None) for group in _SOFTWARE[runtime]]
     cuda = (environment.get("runtime") or {}).get("cuda")
     return ", ".join([*(f"{name} {versions[name]}" for name in named if name), *([f"CUDA {cuda}"] if cuda else [])])
-
-
-def _peak_mb(found: Measured) -> float | None:
-    """What the network takes: of the GPU's allocator where there is one, of the process otherwise."""
-    memory = found.memory
-    return memory.peak_rss_mb if memory.peak_allocated_mb is None else memory.peak_allocated_mb

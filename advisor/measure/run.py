@@ -301,6 +301,17 @@ class Run:
         return None if self.measured is None else self.request.batch_size * 1000 / self.measured.latency.p50
 
     @property
+    def peak_memory_mb(self) -> float | None:
+        """The peak that counts: of the GPU's allocator, or on a CPU of the process above its state before building.
+
+        A GPU run whose runtime does not tell is None: memory of the host is another thing.
+        """
+        if self.measured is None:
+            return None
+        memory = self.measured.memory
+        return memory.peak_rss_mb if self.request.target == "cpu" else memory.peak_allocated_mb
+
+    @property
     def roof_fraction(self) -> float | None:
         """Achieved MACs per second over what the roof allows at the run's arithmetic intensity.
 

@@ -12,8 +12,9 @@ ORDER BY c.weights, s.img_size;
 -- name: runs
 -- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
 -- In one and the same setup one row speaks: a measured one before published ones, of measured ones one with an interval
--- before those timed more briefly beside another, then a steady one before noisy ones, then the newest; of published
--- ones that contradict each other the slower.
+-- before those timed more briefly beside another, then a steady one before noisy ones, then the newest, whatever the
+-- versions it was measured with: old ones do not answer for what is installed now. Of published ones that contradict
+-- each other the slower.
 SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
        s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
        s.latency_ms, s.peak_memory_mb, s.note, s.evidence, s.verdict, s.ci95_low_ms, s.ci95_high_ms
@@ -27,8 +28,8 @@ WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.t
       AND o.precision = s.precision AND o.layout = s.layout AND o.batch_size IS NOT DISTINCT FROM s.batch_size
       AND o.software = s.software AND o.threads = s.threads AND o.unit = s.unit))
 QUALIFY row_number() OVER (
-    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size, s.software,
-                 s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
+    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size,
+                 CASE WHEN s.source_id = 'own-measurement' THEN '' ELSE s.software END, s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
     -- imported runs have the time of their import; their ids, which are in the order of time, tell them apart
     ORDER BY s.ci95_low_ms IS NULL, coalesce(s.verdict = 'noisy', false), s.measured_at DESC,
              CASE WHEN s.source_id = 'own-measurement' THEN s.source_file END DESC,
@@ -110,7 +111,7 @@ ORDER BY row_id;
 SELECT r.run_id, r.started_at, r.status, r.reason, r.architecture, r.device_id, coalesce(d.name, r.device_id) AS device,
        r.target, r.runtime, r.precision, r.layout, r.batch_size, r.img_size, r.threads, r.p50_ms, r.p90_ms,
        r.ci95_low_ms, r.ci95_high_ms, r.batch_size * 1000 / r.p50_ms AS throughput_per_s, r.verdict,
-       trim(r.verdict_reasons || ' ' || r.drift_in_words) AS verdict_reasons, r.drift, r.seconds, r.job_id,
+       trim(r.verdict_reasons || ' ' || r.later) AS verdict_reasons, r.later, r.drift, r.seconds, r.job_id,
        r.sweep_id, r.request_key, r.deleted, r.request
 FROM own_run r LEFT JOIN all_devices d USING (device_id)
 WHERE $with_deleted OR NOT r.deleted

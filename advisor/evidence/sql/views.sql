@@ -1,22 +1,42 @@
 -- Views of one connection over the published store and the user's own store, which is attached as `own`.
--- Runs of this advisor. The newest event says whether one is deleted. Where the sentinel of a run's sweep drifted by
--- more than 5 % between its beginning and its end, the machine changed meanwhile and all runs of the sweep are noisy.
+-- Runs of this advisor. The newest event says whether one is deleted. `later` is what is only known since: where the
+-- sentinel of a run's sweep drifted by more than 5 % the machine changed meanwhile; and a steady run that is more than
+-- 5 % slower than another steady one of the same setup and versions was made while something held the machine back,
+-- be it a neighbour of a virtual machine that no counter shows. Both make a run noisy.
 CREATE TEMP VIEW own_run AS
-SELECT r.* REPLACE (CASE WHEN w.drift > 0.05 AND r.verdict = 'steady' THEN 'noisy' ELSE r.verdict END AS verdict),
-       w.drift, coalesce(e.event = 'deleted', false) AS deleted,
-       CASE WHEN w.drift > 0.05 THEN 'The sentinel ' || w.sentinel || ' drifted by ' || round(100 * w.drift)::INTEGER
-            || ' % over the sweep.' ELSE '' END AS drift_in_words
-FROM own.run r
-LEFT JOIN own.sweep w ON w.job_id = r.job_id AND w.sweep_id = r.sweep_id
-LEFT JOIN (SELECT run_id, arg_max(event, number) AS event FROM own.run_event GROUP BY run_id) e ON e.run_id = r.run_id;
+WITH known AS (
+    SELECT r.*, w.drift, w.sentinel, coalesce(e.event = 'deleted', false) AS deleted, v.software
+    FROM own.run r
+    LEFT JOIN own.sweep w ON w.job_id = r.job_id AND w.sweep_id = r.sweep_id
+    LEFT JOIN (SELECT run_id, arg_max(event, number) AS event FROM own.run_event GROUP BY run_id) e
+           ON e.run_id = r.run_id
+    LEFT JOIN (SELECT source_file AS run_id, any_value(software) AS software FROM own.speed
+               WHERE source_id = 'own-measurement' GROUP BY source_file) v ON v.run_id = r.run_id
+), beside AS (
+    SELECT *, p50_ms / min(p50_ms) FILTER (verdict = 'steady' AND NOT deleted AND NOT coalesce(drift > 0.05, false)) OVER (
+        PARTITION BY device_id, target, architecture, runtime, precision, layout, batch_size, img_size, threads, software
+    ) - 1 AS slower
+    FROM known
+), told AS (
+    SELECT *, concat_ws(' ',
+        CASE WHEN drift > 0.05 THEN 'The sentinel ' || sentinel || ' drifted by ' || round(100 * drift)::INTEGER
+             || ' % over the sweep.' END,
+        CASE WHEN verdict = 'steady' AND slower > 0.05 THEN 'Another steady run of this setup was '
+             || round(100 * slower)::INTEGER || ' % faster: the machine was held back.' END) AS later
+    FROM beside
+)
+SELECT * EXCLUDE (sentinel, slower, software)
+       REPLACE (CASE WHEN later <> '' AND verdict IS NOT NULL THEN 'noisy' ELSE verdict END AS verdict,
+                CASE WHEN later <> '' AND verdict = 'steady' THEN '' ELSE verdict_reasons END AS verdict_reasons)
+FROM told;
 
 -- The user's own speeds without those of deleted runs. Interval and "steady" are the latency's: the rows of other batch
 -- sizes and of training, timed more briefly, have neither, but are noisy where the run is.
 -- A row of another machine's export has no run here; its note says whether it is noisy.
 CREATE TEMP VIEW own_speed AS
 SELECT 'own:' || left(s.row_key, 12) AS row_id,
-       s.* REPLACE (CASE WHEN coalesce(r.drift_in_words, '') = '' THEN s.note WHEN s.note LIKE 'noisy: %'
-                    THEN s.note || ' ' || r.drift_in_words ELSE 'noisy: ' || r.drift_in_words END AS note),
+       s.* REPLACE (CASE WHEN coalesce(r.later, '') = '' THEN s.note WHEN s.note LIKE 'noisy: %'
+                    THEN s.note || ' ' || r.later ELSE 'noisy: ' || r.later END AS note),
        CASE WHEN s.source_id = 'own-measurement' AND s.note LIKE 'noisy: %' OR r.verdict = 'noisy' THEN 'noisy'
             WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.verdict END AS verdict,
        coalesce(r.started_at, s.saved_at) AS measured_at,
