@@ -79,9 +79,7 @@ def test_a_cancelled_job_that_still_runs_says_that_it_is_being_cancelled() -> No
     assert seen(RECORD, Reached(status="cancelled"), cancel_asked=True).now is None
 
 
-@given(
-    st.sampled_from(["queued", "running", *ENDED]), st.integers(0, 5), st.booleans(), st.booleans(), st.booleans()
-)
+@given(st.sampled_from(["queued", "running", *ENDED]), st.integers(0, 5), st.booleans(), st.booleans(), st.booleans())
 def test_queued_and_running_need_a_living_owner(
     status: str, n_done: int, alive: bool, cancel_asked: bool, at_work: bool
 ) -> None:
