@@ -34,8 +34,9 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     """The history as shown, in the order given."""
     asked = "– (asked: " + runs["precision"] + ")"  # nothing was used where nothing was timed
     return pd.DataFrame({
-        "started": runs["started_at"], "model": runs["architecture"],
-        "outcome": outcomes(runs).map(_SIGNS), "latency_ms": runs["p50_ms"].astype(float),
+        # what matters most stands first: a phone shows three columns
+        "model": runs["architecture"], "outcome": outcomes(runs).map(_SIGNS),
+        "latency_ms": runs["p50_ms"].astype(float), "started": runs["started_at"],
         "setup": runs["runtime"] + " " + runs["precision"].where(runs["status"] == "ok", asked),
         "interval": [_interval(low, high) for low, high in zip(runs["ci95_low_ms"], runs["ci95_high_ms"], strict=True)],
         "throughput_per_s": runs["throughput_per_s"].astype(float),

@@ -264,7 +264,7 @@ def test_what_was_not_timed_used_no_precision(runs: dict[str, Run], listed: pd.D
 def test_the_verdict_stands_beside_the_median(runs: dict[str, Run], listed: pd.DataFrame) -> None:
     shown = list(views_beside.side_by_side_text(views_beside.side_by_side(mobilenet(runs))).columns)
     assert shown[2:4] == ["p50 (ms)", "Verdict"]
-    assert list(views_history.table(listed).columns)[:5] == ["started", "model", "outcome", "latency_ms", "setup"]
+    assert list(views_history.table(listed).columns)[:5] == ["model", "outcome", "latency_ms", "started", "setup"]
 
 
 def test_one_setup_alone_is_not_called_the_fastest(runs: dict[str, Run]) -> None:
