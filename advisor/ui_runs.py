@@ -274,7 +274,8 @@ def _published(store: Store, run: Run) -> None:
         st.info("Nobody has published a speed of this network on such hardware.", icon=":material/search_off:")
     else:
         badge, source = ui.evidence_badge("published"), ui.source_link(store, nearest.source_id)
-        st.markdown(f"{badge} The nearest published setup: {nearest.text} {source}")
+        shaky = " Ours is noisy, so the ratio may not repeat." if run.verdict == "noisy" else ""
+        st.markdown(f"{badge} The nearest published setup: {nearest.text}{shaky} {source}")
     metric, rows = views_beside.published_elsewhere(store, run)
     if rows.empty:
         return
