@@ -182,6 +182,17 @@ def test_descendants_alive_count_as_ours(tmp_path: Path) -> None:
     assert after - before == pytest.approx(200 / os.sysconf("SC_CLK_TCK"), abs=0.05)
 
 
+def test_descendants_whose_ids_started_again_from_1_count_as_ours(tmp_path: Path) -> None:
+    """Id 7 was given last: 5 and its child 6 came after us, 9 is older, 8 was not given yet."""
+    before = own_cpu_s_of(100, tmp_path)
+    files = {
+        "proc/loadavg": "0.10 0.20 0.30 1/200 7", "proc/5/stat": stat(100, 50, 0, 0, 0),
+        "proc/6/stat": stat(5, 50, 0, 0, 0), "proc/9/stat": stat(100, 900, 0, 0, 0),
+    }  # fmt: skip
+    after = own_cpu_s_of(100, write(tmp_path, files))
+    assert after - before == pytest.approx(100 / os.sysconf("SC_CLK_TCK"), abs=0.05)
+
+
 BURN = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
 
 

@@ -140,23 +140,31 @@ def busy(
 def own_cpu_s_of(pid: int, root: Path = ROOT) -> float:
     """CPU seconds of this process, of the children it has waited for, and of all descendants alive.
 
-    Only processes with a higher id are looked at, as those we started have (but for ids that wrapped around,
-    which then count as others): reading all of them would take longer than the rest.
+    Only processes with ids given after ours are looked at, as those we started have: reading all of them would take
+    longer than the rest.
     """
     reaped = os.times()
     seconds = time.process_time() + reaped.children_user + reaped.children_system
     try:
-        later = sorted(int(name) for name in os.listdir(root / "proc") if name.isdigit() and int(name) > pid)  # noqa: PTH208
+        ids = sorted(int(name) for name in os.listdir(root / "proc") if name.isdigit())  # noqa: PTH208
     except OSError:  # no /proc: macOS, Windows
         return seconds
+    newest = _newest_id(root)
+    wrapped = [number for number in ids if number <= newest] if newest < pid else []
     family = {pid}
-    for number in later:
+    for number in [*(number for number in ids if number > pid), *wrapped]:
         fields = (read_text(root / f"proc/{number}/stat") or "").rpartition(")")[2].split()
         # after the name: state, ppid, ... utime, stime, cutime, cstime as 12th to 15th (proc_pid_stat(5))
         if len(fields) > 14 and int(fields[1]) in family:
             family.add(number)
             seconds += sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
     return seconds
+
+
+def _newest_id(root: Path) -> int:
+    """The process id that was given last: below our own where ids have started again from 1 (proc_loadavg(5))."""
+    last = (read_text(root / "proc/loadavg") or "").rpartition(" ")[2].strip()
+    return int(last) if last.isdigit() else 2**31
 
 
 def own_processes(root: Path = ROOT) -> frozenset[int]:
