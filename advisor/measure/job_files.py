@@ -31,6 +31,7 @@ from advisor.measure.request import Request
 from advisor.measure.turn import Turn, of_this_machine
 
 KEPT_JOBS = 200  # older ended ones are forgotten; their runs are in the store
+_ASKED_BY_OTHERS_S = 0.1
 _QUEUE_WAIT_S = 10.0
 T = TypeVar("T")
 
@@ -127,7 +128,8 @@ class JobFiles:
         """Whether the job's owner is dead; while it is, nobody else takes the job over."""
         lock = self._owner_lock(job_id)
         try:
-            lock.acquire(blocking=False)
+            # another who asks the same holds it for a moment; the owner holds it for as long as it lives
+            lock.acquire(timeout=_ASKED_BY_OTHERS_S, poll_interval=_ASKED_BY_OTHERS_S / 10)
         except (Timeout, OSError):
             yield False
             return

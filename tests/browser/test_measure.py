@@ -58,7 +58,7 @@ def test_measure_cancel_complete_and_be_advised_after_a_restart(page: Page, chro
         expect(jobs).to_contain_text("cancelled", timeout=_SLOW_MS)
 
         _measure(page)
-        expect(jobs.locator(".stProgress")).to_contain_text(re.compile(r"warming up|timing \d+/\d+"), timeout=_SLOW_MS)
+        expect(jobs.locator(".stProgress")).to_contain_text(re.compile(r"building|warming up|timing"), timeout=_SLOW_MS)
         expect(jobs).to_contain_text("done: 1 of 1 measured", timeout=_SLOW_MS)
         expect(page.locator(".stMain h4")).to_contain_text(f"{_NETWORK} at 224 px, batch 1")
         expect(page.locator(".figures").first).to_contain_text("Latency p50 (95 % interval)")
