@@ -93,6 +93,8 @@ def test_a_result_is_complete(plain: list[Message]) -> None:
     assert found.environment["runtime"]["inter_op_threads"] == 1
     assert found.environment["versions"]["torch"]
     assert found.environment["target"] == "cpu"
+    pools = {pool["user_api"]: pool["num_threads"] for pool in found.environment["thread_pools"]}
+    assert pools["openmp"] == 1  # as asked; PyTorch computes in this pool
     assert found.parity is None  # eager fp32 is what others are compared with
     assert found.notes == ()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 import torch
 
 from advisor.measure import machine, protocol
@@ -28,6 +29,7 @@ _PHASES = {
 }  # fmt: skip
 # of the environment, what may change while a network runs
 _CHANGING = ("cpu_clock_mhz", "load_average", "memory_available_mb", "gpu")
+_POOL_FACTS = ("user_api", "internal_api", "num_threads", "version")
 _IN_TORCH = ("pytorch-eager", "pytorch-compile")
 Say = Callable[[Progress], None]
 
@@ -209,5 +211,7 @@ def _state(prepared: Prepared, timed: timing.Timed, after: dict[str, Any]) -> di
     return {
         "runtime": prepared.environment,
         "clocks": timed.clocks,
+        # who may use how many threads; the files behind them are this machine's own business
+        "thread_pools": [{name: pool.get(name) for name in _POOL_FACTS} for pool in threadpoolctl.threadpool_info()],
         "after": {name: after[name] for name in _CHANGING if after.get(name) is not None},
     }
