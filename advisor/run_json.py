@@ -67,7 +67,8 @@ def _part(found: Measured | None, name: str) -> Any:
     if part is None:
         return None
     values = lines.plain(part)
-    values.pop("times_ms", None)  # raw times stand in the store and in the page's download
+    for name in ("times_ms", "timed"):  # stand in the store, raw times in the page's download too
+        values.pop(name, None)
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,6 +20,7 @@ from advisor.workflows import DATA, home
 if TYPE_CHECKING:
     from advisor.predict.backtest import Backtest, Progress
     from advisor.predict.history import History
+    from advisor.predict.predictor import Prior
 
 _TASKS = ("infer", "train")
 _JOURNAL = "profiles.part.jsonl"
@@ -64,6 +66,15 @@ def published_history(store: Store, *, min_rows: int = MIN_ROWS) -> History:
     kinds = dict(zip(known["device_id"], known["kind"], strict=True))
     shipped = profiles()
     return history(shipped, columns(runs[runs["evidence"] == "published"], kinds, shipped, min_rows=min_rows))
+
+
+@functools.lru_cache(maxsize=2)
+def published(store: Store) -> tuple[History, Prior]:
+    """What every published device says, and what was learned by leaving each of them out."""
+    from advisor.predict.priors import learned
+
+    past = published_history(store)
+    return past, learned(past)
 
 
 def backtest(store: Store, plan: Plan, progress: Progress) -> Backtest:

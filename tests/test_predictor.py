@@ -122,7 +122,7 @@ def test_fifteen_probes_predict_an_unseen_device_with_honest_intervals(profiles:
         true = invented(profiles, CPU, seed).latency_ms
         order = np.random.default_rng(seed).permutation(len(true))
         rest = order[15:]
-        predictor = Predictor(past, CPU, prior).fit(probes_of(profiles, true, order[:15].tolist()))
+        predictor = Predictor(past, prior).fit({CPU: probes_of(profiles, true, order[:15].tolist())})
         low, middle, high = predictor.predict_quantiles(profiles.only(rest), CPU).T
         assert (low < middle).all() and (middle < high).all()
         covered.append(np.mean((low <= true[rest]) & (true[rest] <= high)))
@@ -134,14 +134,14 @@ def test_fifteen_probes_predict_an_unseen_device_with_honest_intervals(profiles:
 def test_a_device_like_a_published_one_is_predicted_as_that_one(profiles: Profiles, past: History,
                                                                 prior: Prior) -> None:  # fmt: skip
     true = 3 * past.patterns[1].column.latency_ms
-    predictor = Predictor(past, CPU, prior).fit(probes_of(profiles, true, list(range(0, 300, 20))))
+    predictor = Predictor(past, prior).fit({CPU: probes_of(profiles, true, list(range(0, 300, 20)))})
     assert np.median(np.abs(predictor.predict_quantiles(profiles, CPU)[:, 1] / true - 1)) < 0.02
 
 
 def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prior: Prior) -> None:
     probes = probes_of(profiles, invented(profiles, CPU, 30).latency_ms, [3, 50, 99, 150, 201])
-    first = Predictor(past, CPU, prior).fit(probes).predict_quantiles(profiles, CPU)
-    second = Predictor(past, CPU, prior).fit(probes[::-1]).predict_quantiles(profiles, CPU)
+    first = Predictor(past, prior).fit({CPU: probes}).predict_quantiles(profiles, CPU)
+    second = Predictor(past, prior).fit({CPU: probes[::-1]}).predict_quantiles(profiles, CPU)
     assert np.log(first) == pytest.approx(np.log(second), abs=1e-6)
 
 
@@ -166,13 +166,13 @@ def test_probability_within_a_budget_is_half_at_the_median() -> None:
 
 def test_too_few_probes_another_setup_and_an_unknown_network_are_refused(profiles: Profiles, past: History) -> None:
     probes = probes_of(profiles, invented(profiles, CPU, 30).latency_ms, [3, 50, 99])
-    predictor = Predictor(past, CPU, Prior())
-    with pytest.raises(BadQuestion, match=r"^2 measured networks are too few .* Measure more"):
-        predictor.fit(probes[:2])
+    predictor = Predictor(past, Prior())
+    with pytest.raises(BadQuestion, match=rr"^2 measured networks with .* are too few .* Measure more"):
+        predictor.fit({CPU: probes[:2]})
     with pytest.raises(UnknownName, match="no_such_net"):
-        predictor.fit([*probes, Probe("no_such_net", 224, 1.0)])
-    with pytest.raises(BadQuestion, match="another setup"):
-        predictor.fit(probes).predict_quantiles(profiles, replace(CPU, precision="bf16"))
+        predictor.fit({CPU: [*probes, Probe("no_such_net", 224, 1.0)]})
+    with pytest.raises(BadQuestion, match="other setups say nothing certain"):
+        predictor.fit({CPU: probes}).predict_quantiles(profiles, replace(CPU, precision="bf16"))
 
 
 def test_a_device_left_out_is_left_out_with_all_its_setups(profiles: Profiles, past: History) -> None:

@@ -185,6 +185,29 @@ class OperatorClass:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOperator:
+    """Operators of a pass that do the same work on the same shapes; the facts are those of the worker's counter.
+
+    Attributes:
+        count: How often a pass runs it.
+        time_ms: Of one of them, the median over calls and passes, as it was watched.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    bytes: int
+    weight_bytes: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    count: int
+    time_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What one forward pass of the batch does, from which its place under the roof follows.
 
@@ -193,12 +216,15 @@ class Work:
         bytes: Weights plus inputs and outputs of every operator once, at the precision used.
         operators: Classes by time, largest first.
         counter: Who counted, with version.
+        timed: Every distinct operator in the order in which each is first run; views are none. Not scaled: their sum
+            is what a pass takes while it is watched.
     """
 
     macs: float
     bytes: float
     operators: tuple[OperatorClass, ...]
     counter: str
+    timed: tuple[TimedOperator, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

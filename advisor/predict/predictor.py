@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import norm
 
 from advisor.errors import BadQuestion
+from advisor.measure.run import TimedOperator
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.history import History
@@ -42,11 +43,22 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A network that was measured; `latency_ms` is of one forward pass of one batch of the setup."""
+    """A network that was measured.
+
+    Attributes:
+        latency_ms: Of one forward pass of one batch of the setup.
+        operators: What each operator inside it took, where that was measured.
+    """
 
     architecture: str
     img_size: int
     latency_ms: float
+    operators: tuple[TimedOperator, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What was measured."""
+        return self.architecture, self.img_size
 
     def __post_init__(self) -> None:
         if not 0 < self.latency_ms < float("inf"):
@@ -119,35 +131,46 @@ def _prior_weight(n_bases: int) -> NDArray[np.float64]:
 
 
 class Predictor:
-    """Latencies of networks in one setup, with intervals, from a few probes and what other devices say.
+    """Latencies of networks in the setups of one device, with intervals, from a few probes and what other devices say.
 
     Args:
         past: What is known of other devices; the device asked about must not be in it if this is to be a test.
-        setup: What the probes were measured in. Another setup needs probes and a predictor of its own.
         prior: From `priors.learned`, from the same history.
     """
 
-    def __init__(self, past: History, setup: Setup, prior: Prior) -> None:
+    def __init__(self, past: History, prior: Prior) -> None:
         self.past = past
-        self.setup = setup
         self.prior = prior
 
-    def fit(self, probes: Sequence[Probe]) -> Predictor:
-        """Learn the setup from its probes.
+    def fit(self, probes: Mapping[Setup, Sequence[Probe]]) -> Predictor:
+        """Learn setups of one device from the probes of each.
 
         Raises:
-            BadQuestion: Fewer than `MIN_PROBES` different networks.
+            BadQuestion: Fewer than `MIN_PROBES` different networks in a setup, or setups of several devices.
             UnknownName: A probe has no cost profile in the history.
         """
-        if len({(probe.architecture, probe.img_size) for probe in probes}) < MIN_PROBES:
-            raise BadQuestion(
-                f"{len(probes)} measured networks are too few to predict others: at least {MIN_PROBES} different "
-                "ones are needed. Measure more."
-            )
-        self.rows_ = self.past.profiles.rows([(probe.architecture, probe.img_size) for probe in probes])
-        self.latency_ms_ = np.array([probe.latency_ms for probe in probes])
-        self.belief_ = belief(self.past, self.setup)
+        if len({setup.device_id for setup in probes}) != 1:
+            raise BadQuestion("A predictor learns one device: give it probes of one.")
+        for setup, given in probes.items():
+            check_enough(setup, given)
+        self.rows_ = {setup: self.past.profiles.rows([probe.key for probe in given]) for setup, given in probes.items()}
+        self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in probes.items()}
+        self.belief_ = {setup: belief(self.past, setup) for setup in probes}
         return self
+
+    def posterior(self, setup: Setup, wanted: NDArray[np.intp] | None = None) -> Posterior:
+        """What is believed of a setup, for those rows of the history's profiles or for all.
+
+        Raises:
+            BadQuestion: There are no probes of that setup.
+        """
+        if setup not in self.belief_:
+            raise BadQuestion(
+                f"Nothing was measured with {setup.runtime} {setup.precision} at batch {setup.batch_size} on "
+                f"{setup.device_id}, and other setups say nothing certain about it: measure probes there."
+            )
+        rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
+        return posterior(self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows)
 
     def predict_quantiles(
         self, profiles: Profiles, setup: Setup, *, quantiles: Sequence[float] = QUANTILES
@@ -155,16 +178,23 @@ class Predictor:
         """Latencies in ms, shape (n_profiles, n_quantiles).
 
         Raises:
-            BadQuestion: Another setup than that of the probes.
+            BadQuestion: There are no probes of that setup.
             UnknownName: A network has no cost profile in the history.
         """
-        if setup != self.setup:
-            raise BadQuestion(
-                f"The probes were measured with {self.setup.runtime} {self.setup.precision} at batch "
-                f"{self.setup.batch_size} on {self.setup.device_id}: they say nothing certain about another setup. "
-                "Measure probes there."
-            )
         names, sizes = profiles.models["architecture"].tolist(), profiles.models["img_size"].tolist()
         wanted = self.past.profiles.rows(list(zip(names, sizes, strict=True)))
-        found = posterior(self.belief_, self.prior, self.rows_, self.latency_ms_, wanted)
-        return found.quantiles(quantiles)
+        return self.posterior(setup, wanted).quantiles(quantiles)
+
+
+def check_enough(setup: Setup, probes: Sequence[Probe]) -> None:
+    """Refuse to predict from next to nothing.
+
+    Raises:
+        BadQuestion: Fewer than `MIN_PROBES` different networks.
+    """
+    n = len({probe.key for probe in probes})
+    if n < MIN_PROBES:
+        raise BadQuestion(
+            f"{n} measured networks with {setup.runtime} {setup.precision} are too few to predict others: at least "
+            f"{MIN_PROBES} different ones are needed. Measure more."
+        )

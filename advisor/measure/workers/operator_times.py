@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from advisor.measure.run import OperatorClass, Work
+from advisor.measure.run import OperatorClass, TimedOperator, Work
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operators import COUNTER, Operator, Watching, calls_of
 
@@ -68,6 +69,7 @@ def profile(
     return Work(
         macs=sum(o.macs for o in counted), bytes=sum(o.bytes for o in counted),
         operators=divided(calls, np.median(watched, axis=0), between=between, p50_ms=p50_ms), counter=COUNTER,
+        timed=distinct(calls, watched),
     )  # fmt: skip
 
 
@@ -94,6 +96,23 @@ def divided(
         spent[classes.BETWEEN] = between * whole
     rows = (OperatorClass(kind, p50_ms * ms / whole, ms / whole, macs[kind]) for kind, ms in spent.items())
     return tuple(sorted(rows, key=lambda row: (-row.time_ms, row.name)))
+
+
+def distinct(calls: Sequence[Operator | None], each_ms: np.ndarray) -> tuple[TimedOperator, ...]:
+    """Every distinct operator with its count and its median time.
+
+    Args:
+        calls: Operators of a pass in order, None for views.
+        each_ms: Shape (passes, calls).
+    """
+    places: dict[Operator, list[int]] = defaultdict(list)
+    for place, call in enumerate(calls):
+        if call is not None:
+            places[call].append(place)
+    return tuple(
+        TimedOperator(**asdict(call), count=len(where), time_ms=float(np.median(each_ms[:, where])))
+        for call, where in places.items()
+    )
 
 
 class _Timing(Watching):
