@@ -313,3 +313,15 @@ def test_a_real_profile_finds_the_convolution_that_does_the_work() -> None:
     assert sum(row.time_ms for row in work.operators) == pytest.approx(7.0)
     assert work.bytes == operators.count(model, x).bytes
     assert lines.typed(lines.plain(work), Work) == work, "it reaches the process that asked for it"
+
+
+def test_operators_that_do_the_same_are_one_with_their_median_time() -> None:
+    model, run = small()
+    calls, _ = operators.calls_of(run, operators.weights_of(model))
+    repeated = [*calls, *calls]
+    each_ms = np.array([[1.0] * 5 + [3.0] * 5, [2.0] * 5 + [100.0] * 5])  # one busy moment
+    found = operator_times.distinct(repeated, each_ms)
+    assert [(o.name, o.count, o.time_ms) for o in found] == [
+        ("conv2d", 2, 2.5), ("batch_norm", 2, 2.5), ("relu", 2, 2.5), ("linear", 2, 2.5),
+    ]  # fmt: skip
+    assert sum(o.macs for o in found) == 4 * 36 * 3 * 9 + 4 * 36 * 5

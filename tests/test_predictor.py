@@ -167,7 +167,7 @@ def test_probability_within_a_budget_is_half_at_the_median() -> None:
 def test_too_few_probes_another_setup_and_an_unknown_network_are_refused(profiles: Profiles, past: History) -> None:
     probes = probes_of(profiles, invented(profiles, CPU, 30).latency_ms, [3, 50, 99])
     predictor = Predictor(past, Prior())
-    with pytest.raises(BadQuestion, match=rr"^2 measured networks with .* are too few .* Measure more"):
+    with pytest.raises(BadQuestion, match=r"^2 measured networks with .* are too few .* Measure more"):
         predictor.fit({CPU: probes[:2]})
     with pytest.raises(UnknownName, match="no_such_net"):
         predictor.fit({CPU: [*probes, Probe("no_such_net", 224, 1.0)]})
