@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import count as ticks
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")

@@ -48,8 +48,9 @@ class JobFiles:
         self._ended: dict[str, tuple[tuple[int, int], JobState]] = {}  # with the stamp of the file they are from
 
     def create(
-        self, requests: Sequence[Request], *, title: str, sweep_id: str, sentinel: Request | None, created_at: str
-    ) -> tuple[Record, FileLock]:
+        self, requests: Sequence[Request], *, title: str, sweep_id: str, sentinel: Request | None, created_at: str,
+        n_expected: int = 0, budget_s: float | None = None,
+    ) -> tuple[Record, FileLock]:  # fmt: skip
         """A new job at the end of the queue, and its owner's lock, held.
 
         Raises:
@@ -62,7 +63,8 @@ class JobFiles:
                 number = 1 + max(map(job_state.number_of, self.ids()), default=0)
                 record = Record(
                     job_id=job_state.job_id_of(number), title=title, created_at=created_at, owner_pid=os.getpid(),
-                    requests=tuple(requests), sweep_id=sweep_id, sentinel=sentinel,
+                    requests=tuple(requests), sweep_id=sweep_id, sentinel=sentinel, n_expected=n_expected,
+                    budget_s=budget_s,
                 )  # fmt: skip
                 own = self.folder / record.job_id
                 (own / "kept").mkdir(parents=True)

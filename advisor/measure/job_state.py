@@ -29,6 +29,8 @@ class Record:
         created_at: UTC, ISO 8601, to the second.
         requests: In the order in which they run.
         sentinel: A model measured before and after the requests of a sweep, or None.
+        n_expected: Most requests that are expected to follow those, chosen from what was measured; 0 where none does.
+        budget_s: After how many seconds of running no further request is begun, see `Reached.out_of_time`.
     """
 
     job_id: str
@@ -38,12 +40,8 @@ class Record:
     requests: tuple[Request, ...]
     sweep_id: str = ""
     sentinel: Request | None = None
-
-    @property
-    def steps(self) -> tuple[Request, ...]:
-        """Everything that is measured, in order: the requests between two runs of the sentinel."""
-        around = () if self.sentinel is None else (self.sentinel,)
-        return (*around, *self.requests, *around)
+    n_expected: int = 0
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +66,12 @@ class Reached:
     """How far a job has come, as its owner last wrote it.
 
     Attributes:
-        n_done: Steps with a result, ok or failed; the first `n_done` of the record's steps.
+        n_done: Steps with a result, ok or failed; the first `n_done` of `steps`.
         seconds: Since the job started running, by a clock that never goes back.
         run_ids: Of every run that the job made, cancelled ones too.
+        followed: The requests that were chosen from what was measured, in the order in which they were chosen.
+        closed_at: How many of the requests are measured, once it is known that no further one is begun; else None.
+        out_of_time: Whether that is because the time of the job was up.
         last_reason: Why the last step failed, or why the job ended early.
         unsaved: The runs that could not be saved yet, with the reason in `unsaved_reason`.
         in_memory: Those of them that the disk did not take either.
@@ -85,6 +86,9 @@ class Reached:
     finished_at: str | None = None
     seconds: float = 0.0
     run_ids: tuple[str, ...] = ()
+    followed: tuple[Request, ...] = ()
+    closed_at: int | None = None
+    out_of_time: bool = False
     last_reason: str = ""
     unsaved: tuple[str, ...] = ()
     unsaved_reason: str = ""
@@ -97,11 +101,15 @@ class JobState:
 
     Attributes:
         owner_here: Whether a thread of this process runs it.
-        n_total: Steps in all, the sentinel's two included; `n_done` of them have a result, `n_failed` a failed one.
+        n_total: Steps in all, the sentinel's two and those that may follow included; `n_done` of them have a result,
+            `n_failed` a failed one.
         current: What is measured now, or was when it was interrupted.
         created_at, started_at, finished_at: UTC, ISO 8601, to the second; None until then.
         seconds: How long it has run, by a clock that never goes back.
         left: The requests without a result, in order; what a job that ended early did not measure.
+        n_to_come: How many of `n_total` may follow, though not known yet which; 0 once it is known that none does.
+        budget_s: After how many seconds of running no further request is begun; None where they are not limited.
+        out_of_time: Whether requests were left out because those seconds were up.
         unsaved: Ids of the runs that the store refused; `Jobs.unsaved_runs` gives them.
         in_memory: Those of them that the disk refused too; all others are kept in the job's folder.
     """
@@ -126,6 +134,9 @@ class JobState:
     unsaved: tuple[str, ...]
     unsaved_reason: str
     in_memory: tuple[str, ...] = ()
+    n_to_come: int = 0
+    budget_s: float | None = None
+    out_of_time: bool = False
 
     @property
     def lost_if_closed(self) -> bool:
@@ -138,18 +149,22 @@ class JobState:
         return self.status in ENDED
 
 
-def status_of(reached: Reached, *, alive: bool) -> Status:
-    """What a job reads as: what its owner wrote, but never "queued" or "running" once the owner is gone."""
-    return reached.status if alive or reached.status in ENDED else "interrupted"
+def asked(record: Record, reached: Reached) -> tuple[Request, ...]:
+    """The requests of a job that are known by now, in order: those submitted and those that followed."""
+    return (*record.requests, *reached.followed)
+
+
+def steps(record: Record, reached: Reached) -> tuple[Request, ...]:
+    """Everything that is measured, as far as it is known by now, in order: the requests between two of the sentinel."""
+    around = () if record.sentinel is None else (record.sentinel,)
+    return (*around, *asked(record, reached)[: reached.closed_at], *around)
 
 
 def interrupted(record: Record, reached: Reached) -> Reached:
     """What a job that its owner can no longer end has come to; an ended one is left as it is."""
     if reached.status in ENDED:
         return reached
-    missing = len(_left(record, reached.n_done))
-    told = f"{missing} of {len(record.requests)} requests {'was' if missing == 1 else 'were'} not measured"
-    return replace(reached, status="interrupted", now=None, last_reason=f"{_OWNER_GONE}: {told}.")
+    return replace(reached, status="interrupted", now=None, last_reason=f"{_OWNER_GONE}: {_told(record, reached)}.")
 
 
 def job_state(record: Record, reached: Reached, *, alive: bool, owner_here: bool, cancel_asked: bool) -> JobState:
@@ -161,17 +176,17 @@ def job_state(record: Record, reached: Reached, *, alive: bool, owner_here: bool
     """
     reached = reached if alive else interrupted(record, reached)
     running = reached.status == "running"
-    steps = record.steps
-    at_work = reached.under_way is not None and reached.n_done < len(steps)
+    order, n_to_come = steps(record, reached), _n_to_come(record, reached)
+    at_work = reached.under_way is not None and reached.n_done < len(order)
     return JobState(
         job_id=record.job_id, title=record.title, status=reached.status, owner_here=owner_here,
-        n_total=len(steps), n_done=reached.n_done, n_failed=reached.n_failed,
+        n_total=len(order) + n_to_come, n_done=reached.n_done, n_failed=reached.n_failed,
         now=Progress("cancelling") if running and cancel_asked else reached.now,
-        current=steps[reached.n_done] if at_work else None,
+        current=order[reached.n_done] if at_work else None,
         created_at=record.created_at, started_at=reached.started_at, finished_at=reached.finished_at,
         seconds=reached.seconds, run_ids=reached.run_ids, last_reason=reached.last_reason, sweep_id=record.sweep_id,
-        left=_left(record, reached.n_done), unsaved=reached.unsaved, unsaved_reason=reached.unsaved_reason,
-        in_memory=reached.in_memory,
+        left=_left(record, reached), unsaved=reached.unsaved, unsaved_reason=reached.unsaved_reason,
+        in_memory=reached.in_memory, n_to_come=n_to_come, budget_s=record.budget_s, out_of_time=reached.out_of_time,
     )  # fmt: skip
 
 
@@ -229,6 +244,29 @@ class RunIds:
             return f"{self._last:%Y%m%dT%H%M%S-%f}-{secrets.token_hex(4)}"
 
 
-def _left(record: Record, n_done: int) -> tuple[Request, ...]:
-    first = 0 if record.sentinel is None else 1
-    return record.requests[max(0, n_done - first) :]
+def _left(record: Record, reached: Reached) -> tuple[Request, ...]:
+    return asked(record, reached)[_n_measured(record, reached) :]
+
+
+def _n_measured(record: Record, reached: Reached) -> int:
+    """How many requests have a result, the sentinel not among them."""
+    most = len(asked(record, reached)) if reached.closed_at is None else reached.closed_at
+    return min(max(0, reached.n_done - (record.sentinel is not None)), most)
+
+
+def _n_to_come(record: Record, reached: Reached) -> int:
+    return 0 if reached.closed_at is not None else max(0, record.n_expected - len(reached.followed))
+
+
+def _told(record: Record, reached: Reached) -> str:
+    """What an interrupted job has not measured, in words."""
+    known = len(asked(record, reached))
+    if to_come := _n_to_come(record, reached):
+        measured = _n_measured(record, reached)
+        return f"{measured} of at most {known + to_come} requests {_was(measured)} measured"
+    missing = len(_left(record, reached))
+    return f"{missing} of {known} requests {_was(missing)} not measured"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -164,7 +164,7 @@ class Keeper:
             self.keep(job_id, at_work.run_id, Run(
                 run_id=at_work.run_id, job_id=job_id, sweep_id=record.sweep_id, status="interrupted",
                 reason="The program that measured it ended before it was done.", device_id=at_work.device_id,
-                request=record.steps[reached.n_done], started_at=at_work.started_at, seconds=0.0,
+                request=job_state.steps(record, reached)[reached.n_done], started_at=at_work.started_at, seconds=0.0,
             ))  # fmt: skip
         ids = (*reached.run_ids, at_work.run_id)
         if isinstance(finished, dict) and finished.get("status") in ("ok", "failed"):

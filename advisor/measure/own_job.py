@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -25,17 +26,19 @@ class OwnJob:
         lock: Its owner's lock, held until it has ended.
         changed: Is notified of every change.
         closing: Set when this process ends.
+        stopwatch: Seconds of a clock that never goes back.
     """
 
     def __init__(
-        self, record: Record, lock: FileLock, files: JobFiles, changed: threading.Condition, closing: threading.Event
-    ) -> None:
+        self, record: Record, lock: FileLock, files: JobFiles, changed: threading.Condition, closing: threading.Event,
+        *, stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.record, self.lock = record, lock
         self.reached = Reached()
         self.cancelled = threading.Event()
         self.thread: threading.Thread | None = None
         self._files, self._changed, self._closing = files, changed, closing
-        self._began_s: float | None = None
+        self._stopwatch, self._began_s = stopwatch, float("nan")
         self._written: Reached | None = None
         self._written_s = float("-inf")
 
@@ -51,7 +54,7 @@ class OwnJob:
 
     def start(self, started_at: str) -> None:
         """It is this job's turn."""
-        self._began_s = time.monotonic()
+        self._began_s = self._stopwatch()
         self.note(status="running", started_at=started_at, now=STARTING)
 
     def begin(self, under_way: UnderWay) -> None:
