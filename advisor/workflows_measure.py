@@ -18,7 +18,7 @@ from advisor.evidence.store import Store
 from advisor.measure import comparison, lines, machine, models, nearest, rows, sweep
 from advisor.measure.comparison import Comparison
 from advisor.measure.job_state import JobState
-from advisor.measure.jobs import Jobs
+from advisor.measure.jobs import Follow, Jobs
 from advisor.measure.machine import Machine
 from advisor.measure.nearest import Nearest
 from advisor.measure.request import Request, default_time_limit_s, precisions_of, runtimes_on
@@ -181,13 +181,21 @@ def _described(target: str) -> Machine:
     return machine.machine(target)
 
 
-def submit(store: Store, wanted: Sequence[Request], *, title: str) -> str:
-    """Queue requests in their order; the id of the job.
+def submit(
+    store: Store, wanted: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None,
+    follow: Follow | None = None, n_expected: int = 0, budget_s: float | None = None,
+) -> str:  # fmt: skip
+    """Queue requests in their order, and those that `follow` chooses from what was measured; the id of the job.
+
+    The options are those of `Jobs.submit`.
 
     Raises:
-        BadQuestion: There is nothing to measure.
+        BadQuestion: There is nothing to measure, or no time for it.
     """
-    return jobs(store).submit(wanted, title=title)
+    return jobs(store).submit(
+        wanted, title=title, sweep_id=sweep_id, sentinel=sentinel, follow=follow, n_expected=n_expected,
+        budget_s=budget_s,
+    )  # fmt: skip
 
 
 def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> Finished:
@@ -276,7 +284,7 @@ def sweep_of(store: Store, plan: Plan) -> Sweep:
 def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None]) -> Finished:
     """Measure what is left of a sweep, its sentinel before and after, and wait; the new runs but the sentinel's."""
     title = f"Sweep of {len(what.plan.requests)}"
-    job_id = jobs(store).submit(what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
+    job_id = submit(store, what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
     asked = {request.key for request in what.left}
     found = _waited(store, job_id, on_change)
     return replace(found, runs=tuple(one for one in found.runs if one.request.key in asked))

@@ -23,6 +23,7 @@ from advisor.measure.host import IDLE_S, Host
 from advisor.measure.job_files import JobFiles, unwritable
 from advisor.measure.job_state import JobState, utc
 from advisor.measure.keeping import DRIFT, Keeper
+from advisor.measure.lines import Progress
 from advisor.measure.measuring import Judge, Measurer, device_id_of, judged
 from advisor.measure.own_job import PROGRESS_S, OwnJob
 from advisor.measure.request import Request
@@ -31,8 +32,11 @@ from advisor.measure.sweep import Drift
 
 POLL_S = 0.15  # how often a waiting job looks whether it is its turn
 IDLE_CHECK_S = 30.0
+CHOOSING = Progress("choosing what to measure next")
 CLOSE_S = 10.0  # a thread that is saving may take so long
 _log = logging.getLogger(__name__)
+# from the runs so far, without those of the sentinel, to what is measured next; None where nothing is
+Follow = Callable[[tuple[Run, ...]], Request | None]
 
 
 class Jobs:
@@ -50,6 +54,7 @@ class Jobs:
         device_id: The store's id of a target; raises `AdvisorError` where the target is not there.
         judge: Verdict and reasons of what was measured.
         clock: Wall clock, seconds since 1970; it may go back.
+        stopwatch: Seconds of a clock that never goes back, for how long a job has run.
         host_command: What to start instead of the measuring process, for tests.
         idle_s: After how long without a request the measuring process ends.
         machine_lock: A file that all homes of this machine share; `turn.of_this_machine` unless a test says otherwise.
@@ -60,8 +65,8 @@ class Jobs:
         roof_of: Callable[[Request], Roof | None] | None = None,
         save_roof: Callable[[Request, Roof], Any] = lambda _request, _roof: None,
         device_id: Callable[[str], str] = device_id_of, judge: Judge = judged,
-        clock: Callable[[], float] = time.time, host_command: Sequence[str] | None = None, idle_s: float = IDLE_S,
-        machine_lock: Path | None = None,
+        clock: Callable[[], float] = time.time, stopwatch: Callable[[], float] = time.monotonic,
+        host_command: Sequence[str] | None = None, idle_s: float = IDLE_S, machine_lock: Path | None = None,
     ) -> None:  # fmt: skip
         self._files = JobFiles(home, machine_lock=machine_lock)
         self._host = Host(host_command, idle_s=idle_s)
@@ -69,7 +74,7 @@ class Jobs:
         self._measurer = Measurer(
             self._host, clock, device_id=device_id, judge=judge, roof_of=roof_of, save_roof=save_roof
         )  # fmt: skip
-        self._clock = clock
+        self._clock, self._stopwatch = clock, stopwatch
         self._own: dict[str, OwnJob] = {}  # those whose end is not on the disk yet
         self._mine: set[str] = set()
         self._changed, self._closing = threading.Condition(), threading.Event()
@@ -77,23 +82,35 @@ class Jobs:
         atexit.register(self.close)
 
     def submit(
-        self, requests: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None
-    ) -> str:
+        self, requests: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None,
+        follow: Follow | None = None, n_expected: int = 0, budget_s: float | None = None,
+    ) -> str:  # fmt: skip
         """Put a job at the end of the queue; returns its id at once.
 
+        Args:
+            sentinel: Measured before everything else and after it.
+            follow: Asked for one more request after the given ones, of which there may be none, until it gives None;
+                in the job's thread, while nothing is measured. If it raises an `AdvisorError` the job has failed.
+            n_expected: Most requests that `follow` will give, so that progress has a total.
+            budget_s: So long after the job started running no further request is begun; the sentinel still runs, and
+                the job is done.
+
         Raises:
-            BadQuestion: There is nothing to measure.
+            BadQuestion: There is nothing to measure, or no time for it.
             StoreUnusable: The job's files cannot be written.
         """
-        if not requests:
+        if not requests and follow is None:
             raise BadQuestion("There is nothing to measure: name at least one model.")
+        if budget_s is not None and not budget_s > 0:  # NaN fails too
+            raise BadQuestion(f"The time to measure in must be more than 0 s, not {budget_s:g} s.")
         if self._closing.is_set():
             raise BadQuestion("The program is closing: start it again to measure.")
         record, lock = self._files.create(
-            requests, title=title, sweep_id=sweep_id, sentinel=sentinel, created_at=utc(self._clock())
-        )
-        job = OwnJob(record, lock, self._files, self._changed, self._closing)
-        job.thread = threading.Thread(target=self._work, args=(job,), name=f"job {record.job_id}", daemon=True)
+            requests, title=title, sweep_id=sweep_id, sentinel=sentinel, created_at=utc(self._clock()),
+            n_expected=n_expected if follow is None else max(n_expected, 1), budget_s=budget_s,
+        )  # fmt: skip
+        job = OwnJob(record, lock, self._files, self._changed, self._closing, stopwatch=self._stopwatch)
+        job.thread = threading.Thread(target=self._work, args=(job, follow), name=f"job {record.job_id}", daemon=True)
         with self._changed:
             self._own[record.job_id] = job
             self._mine.add(record.job_id)
@@ -187,12 +204,12 @@ class Jobs:
 
     # the thread of a job
 
-    def _work(self, job: OwnJob) -> None:
+    def _work(self, job: OwnJob, follow: Follow | None) -> None:
         self._care()
         try:
             try:
                 with self._turn(job) as ours:
-                    status, reason = self._run_steps(job) if ours else _early_end(job)
+                    status, reason = self._run_steps(job, follow) if ours else _early_end(job)
             except (AdvisorError, OSError) as exc:
                 reason = str(unwritable(self._files.folder, exc) if isinstance(exc, OSError) else exc)
                 status = "failed"
@@ -224,33 +241,56 @@ class Jobs:
                 states.append(self.state(other))
         return job_state.ahead_of(job_id, states)
 
-    def _run_steps(self, job: OwnJob) -> tuple[job_state.Status, str]:
+    def _run_steps(self, job: OwnJob, follow: Follow | None) -> tuple[job_state.Status, str]:
         """Measure everything in order; how the job ended, and why where that is not the last step's reason."""
-        record, steps = job.record, job.record.steps
         job.start(utc(self._clock()))
         self.recover()  # a child of a dead owner would disturb the timing
-        p50_ms: list[float | None] = []
-        for request in steps:
-            run = self._measurer.measure(job, request)
-            p50_ms.append(run.measured.latency.p50 if run.measured is not None else None)
-            counted = run.status in ("ok", "failed")
-            self._keeper.keep(record.job_id, run.run_id, run)
-            job.note(
-                n_done=job.reached.n_done + counted, n_failed=job.reached.n_failed + (run.status == "failed"),
-                run_ids=(*job.reached.run_ids, run.run_id), now=None, under_way=None,
-                last_reason=run.reason or job.reached.last_reason,
-            )  # fmt: skip
-            self._save(job)
-            if not counted:
-                break
-        if record.sentinel is not None:
-            after_ms = p50_ms[-1] if len(p50_ms) == len(steps) else None
-            drift = Drift(record.sweep_id, record.job_id, record.sentinel.architecture, p50_ms[0], after_ms)
-            self._keeper.keep(record.job_id, DRIFT, drift)
-            self._save(job)
-        if job.reached.n_done < len(steps):
+        sentinel, runs = job.record.sentinel, list[Run]()
+        before = None if sentinel is None else self._step(job, sentinel)
+        goes_on = sentinel is None or before is not None
+        while goes_on and (request := self._next(job, follow, tuple(runs))) is not None:
+            run = self._step(job, request)
+            goes_on = run is not None
+            runs += [run] if run is not None else []
+        if sentinel is not None:
+            after = self._step(job, sentinel) if goes_on else None
+            goes_on = after is not None
+            self._keep_drift(job, sentinel, before, after)
+        if not goes_on:
             return _early_end(job)
-        return ("failed" if job.reached.n_failed == len(steps) else "done"), ""
+        return ("failed" if 0 < job.reached.n_done == job.reached.n_failed else "done"), ""
+
+    def _next(self, job: OwnJob, follow: Follow | None, runs: tuple[Run, ...]) -> Request | None:
+        """What is measured after those runs; None where nothing is, or where the time of the job is up."""
+        given, n_done, budget_s = job.record.requests, len(runs), job.record.budget_s
+        more = n_done < len(given) or follow is not None
+        out_of_time = more and budget_s is not None and job.seconds >= budget_s
+        request = None
+        if not out_of_time:
+            request = given[n_done] if n_done < len(given) else _followed(job, follow, runs)
+        if request is None:
+            job.note(closed_at=n_done, out_of_time=out_of_time)
+        return request
+
+    def _step(self, job: OwnJob, request: Request) -> Run | None:
+        """Measure one request and save its run; None where the job was stopped before there was a result."""
+        run = self._measurer.measure(job, request)
+        counted = run.status in ("ok", "failed")
+        self._keeper.keep(job.record.job_id, run.run_id, run)
+        job.note(
+            n_done=job.reached.n_done + counted, n_failed=job.reached.n_failed + (run.status == "failed"),
+            run_ids=(*job.reached.run_ids, run.run_id), now=None, under_way=None,
+            last_reason=run.reason or job.reached.last_reason,
+        )  # fmt: skip
+        self._save(job)
+        return run if counted else None
+
+    def _keep_drift(self, job: OwnJob, sentinel: Request, before: Run | None, after: Run | None) -> None:
+        """Save how far the sentinel moved between its two runs; None stands for one without a result."""
+        p50_ms = [None if run is None or run.measured is None else run.measured.latency.p50 for run in (before, after)]
+        drift = Drift(job.record.sweep_id, job.record.job_id, sentinel.architecture, *p50_ms)
+        self._keeper.keep(job.record.job_id, DRIFT, drift)
+        self._save(job)
 
     def _save(self, job: OwnJob) -> None:
         left = self._keeper.save(job.record.job_id)
@@ -295,3 +335,14 @@ def _early_end(job: OwnJob) -> tuple[job_state.Status, str]:
     if job.cancel_asked:
         return "cancelled", job.reached.last_reason or "Cancelled before it began."
     return "interrupted", "The program was closed before it was done."
+
+
+def _followed(job: OwnJob, follow: Follow | None, runs: tuple[Run, ...]) -> Request | None:
+    """The request that follows those runs, taken down before it is measured; None where none does."""
+    if follow is None:
+        return None
+    job.progress(CHOOSING)
+    request = follow(runs)
+    if request is not None:
+        job.note(followed=(*job.reached.followed, request))
+    return request

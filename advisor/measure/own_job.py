@@ -38,7 +38,8 @@ class OwnJob:
         self.cancelled = threading.Event()
         self.thread: threading.Thread | None = None
         self._files, self._changed, self._closing = files, changed, closing
-        self._stopwatch, self._began_s = stopwatch, float("nan")
+        self._stopwatch = stopwatch
+        self._began_s: float | None = None
         self._written: Reached | None = None
         self._written_s = float("-inf")
 
@@ -46,6 +47,11 @@ class OwnJob:
     def cancel_asked(self) -> bool:
         """Whether anyone, here or in another process, wants it to end."""
         return self.cancelled.is_set() or self._files.cancel_asked(self.record.job_id)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return 0.0 if self._began_s is None else self._stopwatch() - self._began_s
 
     @property
     def on_disk(self) -> bool:
@@ -94,8 +100,7 @@ class OwnJob:
         self._write(self.reached)
 
     def _after(self, changes: dict[str, Any]) -> Reached:
-        seconds = 0.0 if self._began_s is None else time.monotonic() - self._began_s
-        return replace(self.reached, seconds=seconds, **changes)
+        return replace(self.reached, seconds=self.seconds, **changes)
 
     def _show(self, reached: Reached) -> None:
         with self._changed:
