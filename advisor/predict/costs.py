@@ -29,12 +29,17 @@ _SHARES = 4.0  # the weight of shares beside logarithms in the distance of two n
 _FLOORS = (1e3, 1e3, 1e4, 1.0)  # below these many MACs, bytes, weight bytes, operators networks are all alike
 
 
+def kinds_of(operators: pd.DataFrame) -> NDArray[np.intp]:
+    """Shape (n_operators,): the place in `KINDS` of each operator."""
+    kinds = np.asarray(pd.Categorical(operators["kind"], categories=list(CLASSES)).codes, dtype=np.intp)
+    slow = (operators["kind"] == ELEMENTWISE) & operators["name"].isin(_SLOW)
+    return np.where(slow, len(CLASSES), kinds)
+
+
 @functools.lru_cache(maxsize=8)
 def _of_image(profiles: Profiles) -> tuple[NDArray[np.float64], ...]:
     operators = profiles.operators
-    kinds = np.asarray(pd.Categorical(operators["kind"], categories=list(CLASSES)).codes, dtype=np.intp)
-    slow = (operators["kind"] == ELEMENTWISE) & operators["name"].isin(_SLOW)
-    of_kind = np.eye(len(KINDS))[np.where(slow, len(CLASSES), kinds)]
+    of_kind = np.eye(len(KINDS))[kinds_of(operators)]
     weights = operators["weight_bytes"].to_numpy(np.float64)
     macs, moved = operators["macs"].to_numpy(np.float64), operators["bytes"].to_numpy(np.float64) - weights
     parts = (of_kind * macs[:, None], of_kind * moved[:, None], weights[:, None], of_kind)

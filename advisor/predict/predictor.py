@@ -11,10 +11,10 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import norm
 
 from advisor.errors import BadQuestion
-from advisor.measure.run import TimedOperator
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.history import History
+from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
 MIN_PROBES = 3  # fewer do not show whether the setup is like any other
@@ -39,30 +39,6 @@ class Prior:
 
     scales: Scales = field(default_factory=Scales)
     widening: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A network that was measured.
-
-    Attributes:
-        latency_ms: Of one forward pass of one batch of the setup.
-        operators: What each operator inside it took, where that was measured.
-    """
-
-    architecture: str
-    img_size: int
-    latency_ms: float
-    operators: tuple[TimedOperator, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What was measured."""
-        return self.architecture, self.img_size
-
-    def __post_init__(self) -> None:
-        if not 0 < self.latency_ms < float("inf"):
-            raise ValueError(f"a latency of {self.latency_ms} ms")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,31 @@
+"""A network that was measured in a setup, from which others are predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from advisor.measure.run import TimedOperator
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A network that was measured.
+
+    Attributes:
+        latency_ms: Of one forward pass of one batch of the setup.
+        operators: What each operator inside it took, where that was measured.
+    """
+
+    architecture: str
+    img_size: int
+    latency_ms: float
+    operators: tuple[TimedOperator, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What was measured."""
+        return self.architecture, self.img_size
+
+    def __post_init__(self) -> None:
+        if not 0 < self.latency_ms < float("inf"):
+            raise ValueError(f"a latency of {self.latency_ms} ms")
