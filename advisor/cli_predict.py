@@ -30,6 +30,16 @@ def build_profiles(json_: bool) -> None:
     show(answer_json.record(report), json_, lambda: _report(report))
 
 
+@click.command("build-history")
+@as_json
+def build_history(json_: bool) -> None:
+    """Work out what published devices say for data/history.npz (seconds); after build-profiles or new results."""
+    with opened_store() as store:
+        past, prior = workflows_predict.build_history(store)
+    said = {"devices": list(past.device_ids), "setups": len(past.patterns), "prior": answer_json.record(prior)}
+    show(said, json_, lambda: [f"{len(past.patterns)} setups of {len(past.device_ids)} published devices."])
+
+
 def _report(report: BuildReport) -> Iterator[Printable]:
     again = f", {report.resumed} of them by an earlier build that was stopped" if report.resumed else ""
     yield (

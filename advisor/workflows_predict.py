@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from advisor.errors import BadQuestion
+from advisor.errors import BadQuestion, DataError
 from advisor.evidence import catalogue
 from advisor.evidence.store import Store
 from advisor.predict import profile_files, profiling
@@ -68,9 +70,48 @@ def published_history(store: Store, *, min_rows: int = MIN_ROWS) -> History:
     return history(shipped, columns(runs[runs["evidence"] == "published"], kinds, shipped, min_rows=min_rows))
 
 
-@functools.lru_cache(maxsize=2)
 def published(store: Store) -> tuple[History, Prior]:
-    """What every published device says, and what was learned by leaving each of them out."""
+    """What every published device says, and what was learned by leaving each of them out.
+
+    Shipped; after a refresh worked out anew, which takes some 5 s, and kept in the user's home.
+    """
+    return _published(store, store.published_hash() + profile_files.content_hash())
+
+
+@functools.lru_cache(maxsize=2)
+def _published(store: Store, made_from: str) -> tuple[History, Prior]:
+    from advisor.predict import history_files
+
+    shipped = profiles()
+    for folder in (store.data, store.home):
+        found = history_files.load(folder / history_files.NAME, shipped, made_from=made_from)
+        if found is not None:
+            return found
+    with contextlib.suppress(DataError):  # worked out anew the next time
+        return _build_history(store, store.home, made_from)
+    return _worked_out(store)
+
+
+def build_history(store: Store) -> tuple[History, Prior]:
+    """Write data/history.npz from the published results and the shipped cost profiles.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    return _build_history(store, store.data, store.published_hash() + profile_files.content_hash())
+
+
+def _build_history(store: Store, folder: Path, made_from: str) -> tuple[History, Prior]:
+    from advisor.predict import history_files
+
+    path = folder / history_files.NAME
+    past, prior = _worked_out(store)
+    history_files.save(path, past, prior, made_from=made_from)
+    # as every later question finds it: the file rounds
+    return history_files.load(path, past.profiles, made_from=made_from) or (past, prior)
+
+
+def _worked_out(store: Store) -> tuple[History, Prior]:
     from advisor.predict.priors import learned
 
     past = published_history(store)

@@ -102,6 +102,10 @@ class Store:
         own = [p.stat() for p in (self.local_path, self.local_path.with_suffix(".duckdb.wal")) if p.exists()]
         return published.stamp(files) + "".join(f"-{s.st_size}-{s.st_mtime_ns}" for s in own)
 
+    def published_hash(self) -> str:
+        """A key that changes whenever any published result changes, the same on every machine."""
+        return published.content_hash(published.data_files(self.data, self.refreshed))
+
     def query(self, name: str, **values: Any) -> pd.DataFrame:
         """The result of a named query of `sql/queries.sql`; values are bound, never formatted in."""
         statement = statements.queries()[name]

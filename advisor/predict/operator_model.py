@@ -9,19 +9,17 @@ shape; far from every timed operator it returns to 1, so that large operators ar
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
-from advisor.predict.costs import KINDS, TERM_GROUP, TERMS, kinds_of
+from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
-from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
+from advisor.predict.profile import OPERATOR_COLUMNS
 from advisor.predict.signature import signature
 
 _SHAPE = ("rows", "inner", "columns", "products", "bytes", "weight_bytes", "kernel_height", "stride_height")

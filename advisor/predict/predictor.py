@@ -57,16 +57,32 @@ class Posterior:
         return np.asarray(norm.cdf((np.log(budget_ms) - self.mean) / self.deviation))
 
 
+@dataclass(frozen=True, eq=False)
+class OwnBase:
+    """A first guess of all log latencies that the probes themselves have taught, beside those of a belief.
+
+    Attributes:
+        everywhere: Shape (n_profiles,).
+        at_probes: Shape (n_probes,): of each probe, by the other probes alone; else it would seem better than it is.
+    """
+
+    everywhere: NDArray[np.float64]
+    at_probes: NDArray[np.float64]
+
+
 def posterior(
-    believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64], wanted: NDArray[np.intp]
-) -> Posterior:
+    believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
+    wanted: NDArray[np.intp], own: Sequence[OwnBase] = (),
+) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
     Every base is corrected at every nearness; they are averaged with the weights that the probes give them (Bayesian
     model averaging), and the mixture is taken for a normal with its mean and variance.
     """
     scales = prior.scales
-    logs = np.log(latency_ms) - believed.bases[:, rows]  # (n_bases, n_probes)
+    at_probes = np.vstack([believed.bases[:, rows], *(base.at_probes for base in own)])
+    everywhere = np.vstack([believed.bases[:, wanted], *(base.everywhere[wanted] for base in own)])
+    logs = np.log(latency_ms) - at_probes  # (n_bases, n_probes)
     within, between = believed.covariance(rows, rows, scales), believed.covariance(wanted, rows, scales)
     alone = believed.variance(wanted, scales)
     means, variances, evidence = [], [], []
@@ -75,12 +91,12 @@ def posterior(
         lower = cholesky(SPEED**2 + nearness**2 * within + noise * np.eye(len(rows)), lower=True)
         whitened = solve_triangular(lower, logs.T, lower=True)  # (n_probes, n_bases)
         told = solve_triangular(lower, (SPEED**2 + nearness**2 * between).T, lower=True)
-        means.append(believed.bases[:, wanted] + whitened.T @ told)
+        means.append(everywhere + whitened.T @ told)
         left = SPEED**2 + nearness**2 * alone + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
         common = (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
         variances.append(np.outer(common, np.maximum(left, noise)))
-        evidence.append(_evidence(lower, surprise) - _prior_weight(len(logs)))
+        evidence.append(_evidence(lower, surprise) - _prior_weight(len(believed.bases), len(own)))
     weights = np.exp(np.concatenate(evidence) - np.max(evidence))
     weights /= weights.sum()
     mean, variance = np.vstack(means), np.vstack(variances)
@@ -101,9 +117,10 @@ def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64]) -> NDAr
     return np.asarray(-0.5 * degrees * np.log1p(surprise / _EXPECTED_PROBES) - np.log(np.diag(lower)).sum())
 
 
-def _prior_weight(n_bases: int) -> NDArray[np.float64]:
-    """Minus the log of what each base weighs before the probes: what the kind shares as much as all columns."""
-    return np.asarray(np.log([2.0, *[2.0 * (n_bases - 1)] * (n_bases - 1)]))
+def _prior_weight(n_bases: int, n_own: int) -> NDArray[np.float64]:
+    """Minus the log of what each base weighs before the probes: the kind, all columns, all own alike."""
+    groups = [1, *([n_bases - 1] if n_bases > 1 else []), *([n_own] if n_own else [])]
+    return np.asarray(np.concatenate([np.full(n, np.log(len(groups) * n)) for n in groups]))
 
 
 class Predictor:

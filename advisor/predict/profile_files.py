@@ -52,6 +52,18 @@ def load(folder: Path = FOLDER) -> Profiles:
     return _load(folder, stamp)
 
 
+def content_hash(folder: Path = FOLDER) -> str:
+    """A key that changes whenever a shipped profile does, the same on every machine.
+
+    Raises:
+        DataError: A file is missing.
+    """
+    try:
+        return _digest((folder / MODELS).read_bytes(), (folder / NOT_COUNTED).read_bytes()).decode()
+    except OSError as exc:
+        raise DataError(f"There is no cost profile file {exc.filename}. {REBUILD_HINT}") from exc
+
+
 @functools.lru_cache(maxsize=2)
 def _load(folder: Path, _stamp: tuple[int, ...]) -> Profiles:
     with _in_words(folder):
