@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from advisor.evidence.store import Store
+from tests.job_place import Place
 from tests.small_data import write_small_data
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +51,26 @@ def ready(tmp_path: Path, built: Store) -> Store:
     store.home.mkdir()
     shutil.copy(built.published_path, store.published_path)
     return store
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of PyTorch while a test runs."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A home with a queue over a measuring process without torch; every program of it is ended with the test."""
+    monkeypatch.setenv("FAKE_DIR", str(tmp_path))
+    made = Place(tmp_path)
+    yield made
+    for jobs in made.opened:
+        jobs.close()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 The architecture of a request names what the child does, see `BEHAVIOURS`. Of the advisor nothing is imported, so
 that it starts at once and the lines are checked against an independent writer. `FAKE_DIR` is a folder shared
 with the test: `events` holds one line "begin|end architecture pid monotonic" a child; a child "gate..." goes on
-once `<architecture>.open` is there.
+once `<architecture>.open` is there, and a roof is measured while `roof.held` is not.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def measured(request: dict[str, Any], p50: float = 10.0) -> dict[str, Any]:
     times = [p50 - 0.1, p50, p50 + 0.1]
     return {
         "img_size": request["img_size"] or 224, "threads": request["threads"] or 1,
-        "precision_used": "tf32" if request["architecture"].endswith("tf32") else "fp32",
+        "precision_used": next((p for p in ("tf32", "bf16") if request["architecture"].endswith(p)), "fp32"),
         "params": 1000, "seconds": {"time": 0.1},
-        "environment": {"roof": request.get("roof"), "cuda_device_order": os.environ.get("CUDA_DEVICE_ORDER")},
+        "environment": {"cuda_device_order": os.environ.get("CUDA_DEVICE_ORDER")},
         "latency": {
             "times_ms": times, "block": 1, "p50": p50, "p90": p50 + 0.1, "p99": None, "mad": 0.1,
             "ci95": [p50 - 0.1, p50 + 0.1], "cold_start_ms": 2 * p50, "settled": True, "warmup_passes": 3,
@@ -130,6 +130,8 @@ def child_of_child(new_session: bool, then: Callable[[dict[str, Any]], None]) ->
 
 
 def roof(request: dict[str, Any]) -> None:
+    while (FOLDER / "roof.held").exists():
+        time.sleep(SPACING_S)
     values = {"precision": request["precision"], "threads": request["threads"]}
     say("roofs", [values | {"macs_per_s": 1e11, "bytes_per_s": 1e10}])
 

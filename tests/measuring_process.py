@@ -7,7 +7,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -93,11 +92,3 @@ class MeasuringProcess:
         self.popen.wait(_PATIENCE_S)
         assert self.popen.stdout is not None
         self.popen.stdout.close()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does; fails after two minutes."""
-    end = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen within two minutes"
-        time.sleep(0.01)

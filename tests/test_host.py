@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,10 @@ from advisor.measure.lines import Progress, request_values
 from advisor.measure.request import Request
 from advisor.measure.run import Measured, Roof
 from advisor.measure.talk import Outcome, death
+from tests.job_place import FAKE
 from tests.machine_files import write
 from tests.waiting import runs, until
 
-FAKE = (sys.executable, "-S", str(Path(__file__).parent / "fake_worker.py"))
 Start = Callable[..., Host]
 
 

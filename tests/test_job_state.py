@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,38 @@ def test_the_sentinel_is_a_step_but_no_request_that_is_left(
 ) -> None:
     state = seen(SWEEP, replace(RUNNING, n_done=n_done))
     assert (state.n_total, state.current, state.left) == (5, current, left)
+
+
+FOLLOWING = replace(SWEEP, requests=(A,), n_expected=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "current", "left", "n_total", "n_to_come"),
+    [
+        ({"n_done": 1}, A, (A,), 6, 3),
+        ({"n_done": 2, "under_way": None}, None, (), 6, 3),
+        ({"n_done": 2, "followed": (B,)}, B, (B,), 6, 2),
+        ({"n_done": 4, "followed": (B, C, A, B)}, A, (A, B), 7, 0),  # more than was expected
+        ({"n_done": 3, "followed": (B,), "closed_at": 2}, SENTINEL, (), 4, 0),
+        ({"n_done": 4, "followed": (B,), "closed_at": 2, "under_way": None}, None, (), 4, 0),
+    ],
+)
+def test_a_job_that_chooses_what_follows_counts_what_may_come(
+    changes: dict[str, Any], current: Request | None, left: tuple[Request, ...], n_total: int, n_to_come: int
+) -> None:
+    state = seen(FOLLOWING, replace(RUNNING, **changes))
+    assert (state.current, state.left, state.n_total, state.n_to_come) == (current, left, n_total, n_to_come)
+
+
+def test_requests_for_which_no_time_was_left_are_no_steps_but_are_left() -> None:
+    state = seen(replace(SWEEP, budget_s=60.0), replace(RUNNING, n_done=2, closed_at=1, out_of_time=True))
+    assert (state.current, state.left, state.n_total) == (SENTINEL, (B, C), 3)
+    assert (state.budget_s, state.out_of_time) == (60.0, True)
+
+
+def test_an_interrupted_job_that_chooses_says_how_many_at_most_there_would_have_been() -> None:
+    state = seen(FOLLOWING, replace(RUNNING, n_done=3, followed=(B, C)), alive=False)
+    assert state.last_reason.endswith("2 of at most 4 requests were measured.")
 
 
 def test_a_cancelled_job_that_still_runs_says_that_it_is_being_cancelled() -> None:

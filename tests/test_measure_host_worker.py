@@ -17,7 +17,8 @@ from advisor.measure import lines
 from advisor.measure.request import Request
 from advisor.measure.run import Measured
 from tests.conftest import ROOT
-from tests.measuring_process import MeasuringProcess, Message, wait_until
+from tests.measuring_process import MeasuringProcess, Message
+from tests.waiting import runs, until
 
 pytestmark = pytest.mark.timm
 
@@ -48,10 +49,9 @@ def small(**asked: object) -> Request:
 
 @pytest.fixture(scope="module")
 def plain(_processes: list[MeasuringProcess]) -> list[Message]:
-    """All messages of one request with two images and a roof."""
+    """All messages of one request with two images."""
     _processes.append(MeasuringProcess())
-    known = {"precision": "fp32", "threads": 1, "macs_per_s": 1e11, "bytes_per_s": 1e10}
-    return _processes[-1].ask(small(batch_size=2), roof=known)
+    return _processes[-1].ask(small(batch_size=2))
 
 
 def test_it_says_who_it_is_and_stays_a_process_of_one_thread(plain: list[Message], process: MeasuringProcess) -> None:
@@ -88,8 +88,6 @@ def test_a_result_is_complete(plain: list[Message]) -> None:
     assert found.memory.peak_rss_mb > found.memory.weights_file_mb
     assert found.work is not None
     assert found.work.macs > 1e6
-    assert found.roof is not None
-    assert found.roof.macs_per_s == 1e11
     assert found.environment["runtime"]["inter_op_threads"] == 1
     assert found.environment["versions"]["torch"]
     assert found.environment["target"] == "cpu"
@@ -218,7 +216,7 @@ def test_when_nobody_asks_any_more_the_child_ends_too(process: MeasuringProcess)
     process.until("progress")
     process.close()
     assert process.popen.returncode == 0
-    wait_until(lambda: not psutil.pid_exists(pid))
+    until(lambda: not psutil.pid_exists(pid), "the end of the child")
 
 
 LIFELINE = """
@@ -246,7 +244,7 @@ def test_a_child_and_all_it_started_die_with_the_process_that_forked_it() -> Non
         members = [p.pid for p in psutil.process_iter() if _group_of(p.pid) == group]
         assert len(members) == 2
         parent.kill()
-        wait_until(lambda: not any(_alive(pid) for pid in members))
+        until(lambda: not any(runs(pid) for pid in members), "the end of the family")
 
 
 def _group_of(pid: int) -> int | None:
@@ -254,10 +252,3 @@ def _group_of(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from advisor.measure.measuring import roof_question
-from advisor.measure.request import Request
 from advisor.measure.run import Roof, Work
 from tests import run_data
 
@@ -26,12 +24,3 @@ def test_roof_fraction_is_achieved_over_attainable(used: str, roof: str) -> None
 @pytest.mark.parametrize(("used", "roof"), [("bf16", "fp16"), ("fp32", "tf32"), ("amp-fp16", "bf16")])
 def test_roof_of_another_precision_says_nothing(used: str, roof: str) -> None:
     assert fraction(used, roof) is None
-
-
-def test_openvino_in_fp16_is_expected_under_the_roof_of_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Request(architecture="resnet50", runtime="openvino", precision="fp16", threads=2)
-    expected = []
-    for native in (True, False):
-        monkeypatch.setattr("advisor.measure.machine.native_bf16", lambda _target, native=native: native)
-        expected.append(roof_question(asked)["precision"])
-    assert expected == ["bf16", "fp32"]

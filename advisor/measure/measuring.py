@@ -13,14 +13,14 @@ from advisor.measure import machine, verdict
 from advisor.measure.host import Host
 from advisor.measure.job_state import Record, RunIds, UnderWay, utc
 from advisor.measure.killing import started_s
-from advisor.measure.lines import Progress, plain, request_values
+from advisor.measure.lines import Progress, request_values
 from advisor.measure.request import Request
 from advisor.measure.run import Measured, Roof, Run, Status, Steadiness, product_precision
 from advisor.measure.talk import Outcome
 
 ROOF_LIMIT_S = 60.0
 STARTING = Progress("starting")
-_ROOF = Progress("measuring what the machine can do")
+ROOF_STAGE = "measuring what the machine can do"
 Judge = Callable[[Measured], tuple[Steadiness, tuple[str, ...]]]
 
 
@@ -72,10 +72,8 @@ class Measurer:
             under_way = replace(under_way, device_id=device_id, host=host)
             job.begin(under_way)
             job.progress(STARTING)
-            roof = self._roof(job, request, under_way, roof_question(request))
-            value = request_values(request) | ({} if roof is None else {"roof": plain(roof)})
-            outcome = self._ask(job, under_way, "measure", value, request.time_limit_s)
-            outcome = self._under_its_own_roof(job, request, under_way, outcome)
+            outcome = self._ask(job, under_way, "measure", request_values(request), request.time_limit_s)
+            outcome = self._under_its_roof(job, request, under_way, outcome)
         except AdvisorError as exc:
             outcome = Outcome("failed", reason=str(exc))
         if outcome.ending == "answered":
@@ -99,8 +97,6 @@ class Measurer:
             if what == "progress":
                 job.progress(told)
                 return
-            if kind == "roof":
-                job.progress(_ROOF)
             child, host = _alive(told), _alive(self._host.pid)
             if child is not None:
                 job.begin(replace(under_way, child=child, host=host))
@@ -109,26 +105,35 @@ class Measurer:
             kind, value, on_line=on_line, should_stop=lambda: job.stopped() is not None, time_limit_s=time_limit_s
         )
 
-    def _under_its_own_roof(self, job: Job, request: Request, under_way: UnderWay, outcome: Outcome) -> Outcome:
-        """The same with the roof of the precision that was really used, where another one was expected."""
+    def _under_its_roof(self, job: Job, request: Request, under_way: UnderWay, outcome: Outcome) -> Outcome:
+        """The same with what the machine can do in the precision that was really used, where that can be had.
+
+        Asked for after the timing: so a first latency is there some 2 s sooner.
+        """
         found = outcome.value
         if self._roof_of is None or not isinstance(found, Measured):
             return outcome
-        used = product_precision(found.precision_used)
-        if found.roof is not None and found.roof.precision == used:
-            return outcome
-        roof = self._roof(job, request, under_way, roof_question(request) | {"precision": used})
-        return outcome if roof is None else replace(outcome, value=replace(found, roof=roof))
+        threads = request.threads or machine.usable_threads()
+        question = {
+            "target": request.target, "precision": product_precision(found.precision_used), "threads": threads,
+        }  # fmt: skip
+        so_far = Progress(ROOF_STAGE, detail=f"the median is {found.latency.p50:.3g} ms")
+        with contextlib.suppress(AdvisorError):  # a locked store: a result without its roof is better than none
+            roof = self._roof(job, request, under_way, question, so_far)
+            return replace(outcome, value=replace(found, roof=roof))
+        return outcome
 
-    def _roof(self, job: Job, request: Request, under_way: UnderWay, question: dict[str, Any]) -> Roof | None:
+    def _roof(
+        self, job: Job, request: Request, under_way: UnderWay, question: dict[str, Any], so_far: Progress
+    ) -> Roof | None:  # fmt: skip
         """What the machine can do in a target, precision and threads: known, or measured; None where it cannot be."""
-        if self._roof_of is None:
-            return None
+        assert self._roof_of is not None
         key = tuple(question.values())
         if key not in self._roofs:
             asked = _of_the_roof(request, question)
             roof = None if asked is None else self._roof_of(asked)
             if roof is None:
+                job.progress(so_far)
                 outcome = self._ask(job, under_way, "roof", question, ROOF_LIMIT_S)
                 if outcome.ending == "stopped":
                     return None
@@ -138,22 +143,6 @@ class Measurer:
                         self._save_roof(asked or request, roof)
             self._roofs[key] = roof
         return self._roofs[key]
-
-
-def roof_question(request: Request) -> dict[str, Any]:
-    """Target, precision and threads of the roof that is expected over a request.
-
-    Mixed precision computes its products in the narrow type. OpenVINO on a CPU computes "fp16", and what it takes by
-    itself ("auto"), in bf16 where the machine has instructions for it, else in fp32.
-    """
-    precision = product_precision(request.precision)
-    if precision == "auto" or (request.runtime == "openvino" and precision == "fp16"):
-        precision = "bf16" if machine.native_bf16(request.target) else "fp32"
-    return {
-        "target": request.target,
-        "precision": precision,
-        "threads": request.threads or machine.usable_threads(),
-    }
 
 
 def _alive(pid: int | None) -> tuple[int, float] | None:

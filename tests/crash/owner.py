@@ -14,7 +14,7 @@ from advisor.measure.jobs import Jobs
 from advisor.measure.lines import plain
 from advisor.measure.request import Request
 from advisor.measure.run import Run
-from tests.test_host import FAKE
+from tests.job_place import FAKE
 from tests.waiting import until
 
 FOLDER = Path(os.environ["FAKE_DIR"])

@@ -20,7 +20,7 @@ from advisor.measure.jobs import Jobs
 from advisor.measure.request import Request
 from advisor.measure.run import Run
 from tests.conftest import ROOT
-from tests.test_host import FAKE
+from tests.job_place import FAKE
 from tests.waiting import runs, until
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
-import scipy.stats  # noqa: F401  # half a second, for the intervals
+import scipy.special  # noqa: F401  # a tenth of a second, for the intervals
 import timm
 import torch
 
@@ -36,7 +36,7 @@ from advisor.errors import AdvisorError
 from advisor.measure import lines
 from advisor.measure.cpu import cgroup_folders, read_text
 from advisor.measure.request import Request
-from advisor.measure.run import Measured, Roof
+from advisor.measure.run import Measured
 from advisor.measure.runtimes.interface import CannotRun
 from advisor.measure.talk import death
 from advisor.measure.workers import failures, forked, largest_batch, roof, session
@@ -140,7 +140,7 @@ def _answer(kind: str, value: dict[str, Any], send: Send) -> None:
     if kind == "roof":
         _roof(value, send)
     elif kind == "measure":
-        began_s, limit_mb, known = (value.pop(name, None) for name in ("began_s", "memory_limit_mb", "roof"))
+        began_s, limit_mb = value.pop("began_s", None), value.pop("memory_limit_mb", None)
         try:
             request = lines.request_of(value)
         except AdvisorError as exc:
@@ -148,20 +148,20 @@ def _answer(kind: str, value: dict[str, Any], send: Send) -> None:
             return
         if request.target == "cpu":
             _limit_memory(limit_mb)
-        _measure(request, None if known is None else lines.typed(known, Roof), began_s, send)
+        _measure(request, began_s, send)
     else:
         send("failed", {"reason": f"'{kind[:40]}' is nothing that a measuring process does."})
 
 
-def _measure(request: Request, known: Roof | None, began_s: float, send: Send) -> None:
+def _measure(request: Request, began_s: float, send: Send) -> None:
     if "max-batch" not in request.extras or not _can_fork():
         notes = (_NO_LARGEST,) if "max-batch" in request.extras else ()
-        _say_result(request, known, began_s, send, notes=notes)
+        _say_result(request, began_s, send, notes=notes)
         return
     # This process stays as it is, to fork the tries of the largest batch; the rest is measured in one of its own.
     share = _LARGEST_SHARE * request.time_limit_s
     first = replace(request, time_limit_s=max(1.0, request.time_limit_s - share))
-    child = forked.Forked(lambda write: _say_result(first, known, began_s, lambda k, v: write(lines.encode(k, v))))
+    child = forked.Forked(lambda write: _say_result(first, began_s, lambda k, v: write(lines.encode(k, v))))
     found, failed = None, False
     for line in child.lines():
         kind, value = lines.decode(line)
@@ -177,11 +177,9 @@ def _measure(request: Request, known: Roof | None, began_s: float, send: Send) -
         send("failed", {"reason": death(code if code > 0 else None, -code if code < 0 else None, "")})
 
 
-def _say_result(
-    request: Request, known: Roof | None, began_s: float, send: Send, *, notes: tuple[str, ...] = ()
-) -> None:  # fmt: skip
+def _say_result(request: Request, began_s: float, send: Send, *, notes: tuple[str, ...] = ()) -> None:
     try:
-        found = session.measure(request, lambda progress: send("progress", progress), roof=known, began_s=began_s)
+        found = session.measure(request, lambda progress: send("progress", progress), began_s=began_s)
     # The process's last chance to say why in a sentence: networks and runtimes raise whatever they like.
     except Exception as exc:
         if not isinstance(exc, AdvisorError | CannotRun):

@@ -13,7 +13,7 @@ import torch
 from advisor.measure import machine, protocol
 from advisor.measure.lines import Progress
 from advisor.measure.request import Request
-from advisor.measure.run import Latency, Measured, Parity, Roof
+from advisor.measure.run import Latency, Measured, Parity
 from advisor.measure.runtimes import eager, interface
 from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
 from advisor.measure.workers import build, failures, parity, timing
@@ -54,7 +54,7 @@ class Phases:
             self._phase, self._since = phase, now
 
 
-def measure(request: Request, say: Say, *, roof: Roof | None = None, began_s: float | None = None) -> Measured:
+def measure(request: Request, say: Say, *, began_s: float | None = None) -> Measured:
     """Measure one request in this process, which must be fresh.
 
     The largest batch is not looked for here: that needs processes of its own, see `largest_batch`.
@@ -62,7 +62,6 @@ def measure(request: Request, say: Say, *, roof: Roof | None = None, began_s: fl
     Args:
         request: What to measure.
         say: Takes progress.
-        roof: What the machine can do, known to who asks; passed on.
         began_s: When the request came in, by `time.monotonic`.
 
     Raises:
@@ -111,7 +110,6 @@ def measure(request: Request, say: Say, *, roof: Roof | None = None, began_s: fl
         end_to_end=parts.end_to_end,
         features=parts.features,
         work=parts.work,
-        roof=roof,
         notes=tuple(parts.notes),
     )
 
