@@ -61,12 +61,12 @@ def build(architecture: str, img_size: int | None = None, *, train: bool = False
         UnknownName: timm lists no such name; offers close ones.
         CannotRun: The network cannot be built at that size.
     """
-    channels, height, width = _native_shape(architecture)
+    channels, height, width = native_shape(architecture)
     shape = (channels, height, width) if img_size is None else (channels, img_size, img_size)
     postponed = weights.Postponed()
     with sizes_in_words(architecture, shape[1:], (height, width)):
         with postponed:
-            model = _create(architecture, None if shape[1:] == (height, width) else img_size)
+            model = create(architecture, None if shape[1:] == (height, width) else img_size)
         weights.settle(model.eval(), postponed, seed=SEED)
         weights.calibrate(model, shape, seed=SEED)
     model.train(train)
@@ -137,7 +137,7 @@ def _px(size: tuple[int, int]) -> str:
     return f"{size[0]} px" if size[0] == size[1] else f"{size[0]} x {size[1]} px"
 
 
-def _native_shape(architecture: str) -> tuple[int, int, int]:
+def native_shape(architecture: str) -> tuple[int, int, int]:
     """Channels, height and width that the network's default weights were trained with."""
     if not timm.is_model(architecture):
         hint = "Search with 'python -m advisor models --search TEXT'."
@@ -147,7 +147,7 @@ def _native_shape(architecture: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _create(architecture: str, img_size: int | None) -> nn.Module:
+def create(architecture: str, img_size: int | None) -> nn.Module:
     """The network, told the image size where it has to know it: those that do not ask for it take any."""
     if img_size is not None:
         try:

@@ -17,11 +17,9 @@ from typing import Any, TextIO
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg
-from torch import nn
 
 from advisor.measure.runtimes.interface import CannotRun
-from advisor.measure.workers.build import sizes_in_words
+from advisor.measure.workers.build import create, native_shape, sizes_in_words
 from advisor.measure.workers.operators import COUNTER, count
 from advisor.predict.signature import signature
 
@@ -51,12 +49,11 @@ def counted(architecture: str, img_size: int) -> dict[str, Any]:
     """
     if not timm.is_model(architecture):
         raise CannotRun(f"timm lists no '{architecture}'.")
-    cfg = get_pretrained_cfg(architecture)
-    channels, height, width = (3, 224, 224) if cfg is None else cfg.input_size
+    channels, height, width = native_shape(architecture)
     native = height, width
     size = native if img_size == width else (img_size, img_size)
     with sizes_in_words(architecture, size, native), torch.device("meta"):
-        model = _create(architecture, None if size == native else img_size).eval()
+        model = create(architecture, None if size == native else img_size).eval()
         found = count(model, torch.empty(1, channels, *size), bytes_per_value=_BYTES_PER_VALUE)
     distinct = Counter(signature(operator) for operator in found.operators)
     return {
@@ -66,14 +63,6 @@ def counted(architecture: str, img_size: int) -> dict[str, Any]:
         "counter": COUNTER,
         "timm": timm.__version__,
     }
-
-
-def _create(architecture: str, img_size: int | None) -> nn.Module:
-    """The network, told the image size where it has to know it: those that do not ask for it take any."""
-    if img_size is not None:
-        with contextlib.suppress(TypeError):
-            return timm.create_model(architecture, pretrained=False, img_size=img_size)
-    return timm.create_model(architecture, pretrained=False)
 
 
 def main(asked: TextIO, out: TextIO) -> None:
