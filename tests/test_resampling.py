@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.signal import lfilter
-from scipy.stats import binom
+from scipy.stats import binom, bootstrap
 
 from advisor.measure.resampling import block_length, level, median_interval, resampled_medians
 from tests.conftest import ROOT
@@ -64,6 +64,18 @@ def test_one_far_outlier_does_not_change_the_block_length() -> None:
     spoiled = times.copy()
     spoiled[np.argmax(times)] = 1e6
     assert block_length(spoiled) == block_length(times)
+
+
+@pytest.mark.parametrize(("n", "length"), [(60, 1), (300, 6), (6000, 20)])
+def test_medians_are_those_of_scipys_bootstrap_over_blocks(n: int, length: int) -> None:
+    times = with_memory(n, 0.6, 2)
+    found = resampled_medians(times, length=length, seed=5)
+    blocks = times.reshape(-1, length)
+    result = bootstrap(
+        (np.arange(len(blocks)),), lambda drawn: np.median(blocks[drawn.astype(int)]), n_resamples=len(found),
+        vectorized=False, method="percentile", rng=np.random.default_rng(5),
+    )  # fmt: skip
+    np.testing.assert_array_equal(found, result.bootstrap_distribution)
 
 
 def test_same_seed_same_interval() -> None:
