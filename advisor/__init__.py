@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from advisor.measure.request import Request
     from advisor.measure.run import Run
     from advisor.metrics import METRICS, Metric
+    from advisor.predict.calibration import Asked
     from advisor.records import (
         Beyond,
         Candidate,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         recommend,
         setups,
     )
+    from advisor.workflows_calibrate import calibrate, calibrations
 
 # Each name is fetched when it is first used: a measuring process imports one module of this package and must
 # start without pandas and DuckDB, which take 0.7 s.
@@ -45,6 +47,7 @@ _HOMES = {
     "measure.request": ("Request",),
     "measure.run": ("Run",),
     "metrics": ("METRICS", "Metric"),
+    "predict.calibration": ("Asked",),
     "records": (
         "Beyond", "Candidate", "ClaimResult", "Device", "NearestMiss", "Question", "Reason", "Recommendation",
         "WhatIf",
@@ -52,12 +55,14 @@ _HOMES = {
     "workflows": (
         "advisable", "all_claims", "claims_on", "devices", "explain", "models", "open_store", "recommend", "setups",
     ),
+    "workflows_calibrate": ("calibrate", "calibrations"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "METRICS",
     "AdvisorError",
+    "Asked",
     "BadQuestion",
     "Beyond",
     "Candidate",
@@ -76,6 +81,8 @@ __all__ = [
     "WhatIf",
     "advisable",
     "all_claims",
+    "calibrate",
+    "calibrations",
     "claims_on",
     "devices",
     "explain",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from advisor import answer_json, cli_measure, cli_predict, tables, workflows
+from advisor import answer_json, cli_calibrate, cli_measure, cli_predict, tables, workflows
 from advisor.errors import AdvisorError
 from advisor.metrics import ACCURACIES
 from advisor.records import FOUR_FAMILIES, Question
@@ -190,5 +190,7 @@ main.add_command(cli_measure.measure)
 main.add_command(cli_measure.sweep)
 main.add_command(cli_measure.machine)
 main.add_command(cli_measure.runs)
+main.add_command(cli_calibrate.calibrate)
+main.add_command(cli_calibrate.predict)
 main.add_command(cli_predict.build_profiles)
 main.add_command(cli_predict.backtest)

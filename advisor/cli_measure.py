@@ -20,7 +20,7 @@ from advisor.measure.job_state import JobState
 from advisor.measure.request import LAYOUTS, PRECISIONS, RUNTIMES, Request
 from advisor.measure.run import Run
 from advisor.records import FOUR_FAMILIES
-from advisor.terminal import as_json, bar, opened_store, show
+from advisor.terminal import as_json, job_bar, opened_store, show
 from advisor.workflows_measure import EVERY_RUNTIME, Finished, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -205,11 +205,5 @@ def _tell(found: Sequence[Run], json_: bool, problem: str) -> None:
 def _job_bar(store: Store, requests: Sequence[Request]) -> Iterator[Callable[[JobState], None]]:
     """A progress bar of a job on standard error, with the time that is left by the estimate."""
     expected_s = workflows_measure.estimate_s(store, requests)
-    with bar(f"about {expected_s:.0f} s") as advance:
-
-        def on_change(state: JobState) -> None:
-            now = "" if state.now is None else state.now.text
-            what = "" if state.current is None else f"{state.current.label}: "
-            advance(state.n_done / max(state.n_total, 1), f"{state.n_done}/{state.n_total} {what}{now}")
-
+    with job_bar(f"about {expected_s:.0f} s") as on_change:
         yield on_change

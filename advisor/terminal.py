@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from advisor import workflows
 from advisor.evidence.store import Store
+from advisor.measure.job_state import JobState
 from advisor.tables import Printable
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
@@ -40,6 +41,19 @@ def bar(what: str) -> Iterator[Callable[[float, str], None]]:
             progress.update(task, completed=share, description=now)
 
         yield advance
+
+
+@contextmanager
+def job_bar(what: str) -> Iterator[Callable[[JobState], None]]:
+    """A progress bar of a job of measuring on standard error, with what is measured now."""
+    with bar(what) as advance:
+
+        def on_change(state: JobState) -> None:
+            now = "" if state.now is None else state.now.text
+            current = "" if state.current is None else f"{state.current.label}: "
+            advance(state.n_done / max(state.n_total, 1), f"{state.n_done}/{state.n_total} {current}{now}")
+
+        yield on_change
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def submit(
 
 def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> Finished:
     """Queue requests and wait for them; their runs in the order of the requests. An interrupt cancels the job."""
-    return _waited(store, submit(store, wanted, title=title), on_change)
+    return finished(store, submit(store, wanted, title=title), on_change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,8 @@ class Finished:
     problem: str
 
 
-def _waited(store: Store, job_id: str, on_change: Callable[[JobState], None]) -> Finished:
+def finished(store: Store, job_id: str, on_change: Callable[[JobState], None]) -> Finished:
+    """Wait for a job; its runs. An interrupt cancels it and waits until it has ended."""
     queue = jobs(store)
     try:
         state = queue.wait(job_id, on_change)
@@ -286,7 +287,7 @@ def run_sweep(store: Store, what: Sweep, *, on_change: Callable[[JobState], None
     title = f"Sweep of {len(what.plan.requests)}"
     job_id = submit(store, what.left, title=title, sweep_id=what.sweep_id, sentinel=what.plan.sentinel)
     asked = {request.key for request in what.left}
-    found = _waited(store, job_id, on_change)
+    found = finished(store, job_id, on_change)
     return replace(found, runs=tuple(one for one in found.runs if one.request.key in asked))
 
 

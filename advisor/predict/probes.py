@@ -10,6 +10,7 @@ from advisor.predict.belief import SPEED, Belief, Scales
 # Only networks with at most as many multiply-adds as this share of all: the rest takes most of the time and, beyond
 # what the others tell, informs about itself alone.
 CHEAP = 0.7
+_DIGITS = 9  # libraries of linear algebra differ in what comes after, and the order is the same with all of them
 _REFERENCE = 400  # networks whose uncertainty is summed, spread evenly over all: the order is the same with all of them
 
 
@@ -38,7 +39,7 @@ def chosen(
         noisy = np.diag(own) + scales.noise**2
         gains = np.square(onto).sum(axis=0) / noisy
         gains[found] = -np.inf
-        best = int(np.argmax(gains))
+        best = int(np.argmax(np.round(gains / gains.max(), _DIGITS)))
         found.append(best)
         told = own[best] / noisy[best]
         onto = onto - np.outer(onto[:, best], told)

@@ -126,3 +126,18 @@ SELECT content, times_ms FROM own.run WHERE run_id = $run_id;
 SELECT precision, threads, max(macs_per_s) AS macs_per_s, max(bytes_per_s) AS bytes_per_s, count(*) AS n
 FROM own.roof WHERE device_id = $device_id
 GROUP BY precision, threads ORDER BY precision, threads;
+
+-- name: own_latencies
+-- The latency of every own run that is not deleted, in the setup that its speed row has, newest first.
+SELECT s.source_file AS run_id, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task, s.runtime,
+       s.software, s.threads, s.unit, s.precision, s.layout, CAST(s.batch_size AS INTEGER) AS batch_size, s.latency_ms,
+       s.verdict, s.ci95_low_ms, s.ci95_high_ms
+FROM own_speed s
+WHERE s.source_id = 'own-measurement' AND s.evidence = 'measured' AND s.task = 'infer' AND NOT s.suspect
+  AND s.ci95_low_ms IS NOT NULL
+ORDER BY s.measured_at DESC, s.source_file DESC;
+
+-- name: run_details
+-- Environment and timed operators of those runs as JSON; null where a run has none.
+SELECT run_id, content->'$.measured.environment' AS environment, content->'$.measured.work.timed' AS operators
+FROM own.run WHERE list_contains($run_ids::VARCHAR[], run_id) ORDER BY run_id;

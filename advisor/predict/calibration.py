@@ -1,0 +1,241 @@
+"""A calibration: probes of one setup between two runs of a sentinel, what is known of it, and whether it still holds.
+
+Pure. A calibration is nothing but its stored runs and their sentinel's drift: what cannot be read from them is not
+known of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import msgspec
+import pandas as pd
+
+from advisor.measure import lines
+from advisor.measure.request import Request, default_time_limit_s
+from advisor.measure.run import Run, TimedOperator
+from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
+from advisor.predict.columns import Setup
+
+PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
+_GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
+Status = Literal["running", "complete", "stopped", "too few"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A setup of this machine that a user asks to calibrate; the values are those of `Request`.
+
+    Raises:
+        BadQuestion: A value that makes no sense, or a combination that no runtime offers.
+    """
+
+    target: str
+    runtime: str
+    precision: str
+    layout: str
+    batch_size: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        self.request(SENTINEL)  # refuses what no request may be
+
+    def request(self, architecture: str) -> Request:
+        """The measurement of a network in this setup, at its native size.
+
+        Eager mode in fp32 tells in the same run what every operator takes, which other setups share.
+        """
+        extras = ("operators",) if (self.runtime, self.precision) == ("pytorch-eager", "fp32") else ()
+        return Request(
+            architecture=architecture, target=self.target, runtime=self.runtime, precision=self.precision,
+            layout=self.layout, batch_size=self.batch_size, threads=self.threads, extras=extras,
+            time_limit_s=default_time_limit_s(self.runtime, extras),
+        )  # fmt: skip
+
+    @property
+    def sentinel(self) -> Request:
+        """What is measured before and after the probes; it is never a probe itself."""
+        return Request(
+            architecture=SENTINEL, target=self.target, threads=self.threads, time_limit_s=SENTINEL_LIMIT_S
+        )  # fmt: skip
+
+    @property
+    def label(self) -> str:
+        """The setup in words: 'pytorch-eager fp32, channels last, batch 8'."""
+        more = (
+            ["channels last"] * (self.layout == "nhwc")
+            + [f"batch {self.batch_size}"] * (self.batch_size != 1)
+            + [f"on {self.target}"] * (self.target != "cpu")
+        )
+        return ", ".join([f"{self.runtime} {self.precision}", *more])
+
+    @property
+    def title(self) -> str:
+        """What its job is called."""
+        return f"Calibration: {self.label}"
+
+
+def asked_of(request: Request) -> Asked | None:
+    """What was asked where that request was a probe; None of a sentinel."""
+    if request.architecture == SENTINEL or request.threads is None:
+        return None
+    return Asked(
+        request.target, request.runtime, request.precision, request.layout, request.batch_size, request.threads
+    )
+
+
+def new_id(asked: Asked, unique: str) -> str:
+    """The id of a calibration: its setup as 8 hex digits, and what makes it unique."""
+    digits = hashlib.sha256(json.dumps(asdict(asked), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{PREFIX}{digits}-{unique}"
+
+
+def next_probe(
+    asked: Asked, order: Sequence[str], runs: Sequence[Run], *, n: int, least: int, budget_s: float
+) -> Request | None:
+    """What is measured after those runs; None where there are enough, or the next one would not end in time.
+
+    A network that failed is passed over, and the next in order takes its place.
+
+    Args:
+        order: Architectures, most telling first.
+        runs: Those of the probes so far.
+        n: How many are to work.
+        least: So many are measured even beyond the budget: fewer say nothing of other networks.
+        budget_s: Of all probes; the next one is expected to take as long as those so far took on average.
+    """
+    good = [run for run in runs if run.status == "ok"]
+    left = order[len(runs) :]
+    if len(good) >= n or not left or (len(runs) >= _GIVE_UP and not good):
+        return None
+    spent_s = sum(run.seconds for run in runs)
+    if len(good) >= least and spent_s + spent_s / len(runs) > budget_s:
+        return None
+    return asked.request(left[0])
+
+
+# -- what is known of one ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the stored runs say of a calibration.
+
+    Attributes:
+        calibration_id: The sweep id of its runs.
+        setup: As an own speed row has it: the precision is the one really used.
+        fingerprint: What a speed depends on beside the setup, see `fingerprint`.
+        started_at: UTC, ISO 8601, to the second.
+        run_ids: Of the probes that worked, in the order in which they were measured.
+        skipped: The probes that failed, each with the reason.
+        drift: Of the sentinel, |after / before - 1|; None where one of the two is missing.
+        status: "complete"; "stopped" where it ended early; "too few" where fewer probes worked than predictions need;
+            "running".
+    """
+
+    calibration_id: str
+    asked: Asked
+    setup: Setup
+    fingerprint: dict[str, str]
+    started_at: str
+    run_ids: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    drift: float | None
+    status: Status
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the machine was not the same throughout."""
+        return self.drift is not None and self.drift > MAX_DRIFT
+
+
+def calibration(
+    rows: pd.DataFrame, setups: Mapping[str, Setup], fingerprints: Mapping[str, dict[str, str]], *, least: int
+) -> Calibration | None:
+    """A calibration from its runs; None where no probe worked, or all of those were deleted.
+
+    Args:
+        rows: Of the query `own_runs`, deleted ones too, all of one sweep id.
+        setups: Of each run that worked and is not deleted.
+        fingerprints: Of each run that worked, at least of the first.
+        least: Fewer probes than these are too few.
+    """
+    ordered = rows.sort_values("run_id")
+    probes = ordered[ordered["architecture"] != SENTINEL]
+    good = [run_id for run_id in probes.loc[probes["status"] == "ok", "run_id"] if run_id in setups]
+    if not good:
+        return None
+    first = probes.loc[probes["run_id"] == good[0], "request"].iloc[0]
+    asked = asked_of(lines.request_of(json.loads(first)))
+    if asked is None:
+        return None  # no calibration of ours
+    failed = probes[(probes["status"] == "failed") & ~probes["deleted"].astype(bool)]
+    drifts = ordered["drift"].dropna()
+    return Calibration(
+        calibration_id=str(ordered["sweep_id"].iloc[0]), asked=asked, setup=setups[good[0]],
+        fingerprint=fingerprints[good[0]], started_at=f"{ordered['started_at'].iloc[0]:%Y-%m-%dT%H:%M:%S}+00:00",
+        run_ids=tuple(good), skipped=tuple(zip(failed["architecture"], failed["reason"], strict=True)),
+        drift=None if drifts.empty else float(drifts.iloc[0]), status=_status(ordered, len(good), least),
+    )  # fmt: skip
+
+
+def _status(rows: pd.DataFrame, n_good: int, least: int) -> Status:
+    if n_good < least:
+        return "too few"
+    ended = int((rows["architecture"] == SENTINEL).sum()) == 2 and rows["status"].isin(["ok", "failed"]).all()
+    return "complete" if ended else "stopped"
+
+
+def operators_of(text: str | None) -> tuple[TimedOperator, ...]:
+    """The timed operators of a run from their JSON in the store; none where the run has none."""
+    if not isinstance(text, str):
+        return ()
+    return msgspec.json.decode(text, type=tuple[TimedOperator, ...] | None) or ()
+
+
+# -- whether it still holds ----------------------------------------------------------------------------
+
+
+def fingerprint(device_id: str, machine: str, software: str, environment: Mapping[str, Any]) -> dict[str, str]:
+    """What a speed depends on beside the setup: the machine, the driver, versions, the threads that may be used.
+
+    The CUDA version is left out: it comes with torch, and is not known without loading it.
+
+    Args:
+        machine: Its name, for people.
+        software: As an own speed row has it: 'torch 2.15.0, timm 1.0.31'.
+        environment: Of a run, or `{"usable_threads": ..., "gpu": {"driver": ...}}` of now.
+    """
+    packages = dict(part.rsplit(" ", 1) for part in software.split(", ") if " " in part)
+    packages.pop("CUDA", None)
+    told = {"threads": environment.get("usable_threads"), "driver": (environment.get("gpu") or {}).get("driver")}
+    known = {name: str(value) for name, value in told.items() if value is not None}
+    return {"device_id": device_id, "machine": machine, **known, **packages}
+
+
+def staleness(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Why a calibration says nothing of this machine as it is now, one sentence each; none where it still holds.
+
+    Only what was known then is compared.
+    """
+    if then["device_id"] != now["device_id"]:
+        return (f"It was made on {then['machine']}, and this is {now['machine']}: calibrate here.",)
+    found = []
+    for name, value in then.items():
+        if name in ("device_id", "machine") or now.get(name) == value:
+            continue
+        if name == "threads" and name in now:
+            found.append(f"It was made when {_threads(value)} could be used, and now {now[name]} can")
+        else:
+            what = "the GPU driver" if name == "driver" else name
+            instead = f"and {now[name]} is installed now" if name in now else "which is not installed now"
+            found.append(f"It was made with {what} {value}, {instead}")
+    return tuple(f"{sentence}: calibrate again." for sentence in found)
+
+
+def _threads(number: str) -> str:
+    return f"{number} thread{'' if number == '1' else 's'}"

@@ -1,0 +1,117 @@
+"""What is known of one setup of this machine: every network measured there, and all others predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from advisor.predict.calibration import Asked, Calibration
+from advisor.predict.columns import Setup
+from advisor.predict.profile import Profiles
+
+if TYPE_CHECKING:
+    from advisor.predict.predictor import Posterior
+
+# A median is nearly normal, so its central 90 % interval is this share of its 95 % one: 1.645 / 1.960.
+_90_OF_95 = 0.8392
+COLUMNS = ("architecture", "img_size", "p50_ms", "lo90_ms", "hi90_ms", "evidence", "run_id")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredHere:
+    """A network that was measured in the setup: the run, its median with the 95 % interval in ms, its verdict."""
+
+    run_id: str
+    p50: float
+    ci95: tuple[float, float]
+    verdict: str
+
+    @property
+    def interval90(self) -> tuple[float, float]:
+        """The central 90 % interval of the median, ms."""
+        low, high = self.ci95
+        return self.p50 - _90_OF_95 * (self.p50 - low), self.p50 + _90_OF_95 * (high - self.p50)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """One calibrated setup of this machine, with the software that is installed now.
+
+    Attributes:
+        calibration: The one that holds: a complete one before others, then the newest.
+        stale: Why it does not hold any more; empty but for a stale one.
+        n_probes: Different networks that predictions are made from: all measured here in this setup, whether by this
+            calibration or otherwise.
+        posterior: What is believed of every row of `profiles`.
+        measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
+    """
+
+    setup: Setup
+    asked: Asked
+    calibration: Calibration
+    stale: tuple[str, ...]
+    n_probes: int
+    posterior: Posterior
+    profiles: Profiles
+    measured: dict[int, MeasuredHere]
+
+    @property
+    def n_predicted(self) -> int:
+        """Networks, at the sizes that have a profile, that were not measured."""
+        return len(self.profiles) - len(self.measured)
+
+    @property
+    def n_noisy(self) -> int:
+        """Probes of which there is no steady run."""
+        return sum(one.verdict == "noisy" for one in self.measured.values())
+
+    @property
+    def interval_ratio(self) -> float:
+        """The upper end of the 90 % interval over the lower one, the median of all that are predicted."""
+        found = self.frame()
+        predicted = found[found["evidence"] == "predicted"]
+        return float((predicted["hi90_ms"] / predicted["lo90_ms"]).median())
+
+    def frame(self) -> pd.DataFrame:
+        """One row a profile, in their order, with `COLUMNS`: measured where it was measured, else predicted.
+
+        `lo90_ms` and `hi90_ms` are the central 90 % interval: of a predicted latency, or of a measured median.
+        """
+        latencies = self.posterior.quantiles()[:, [1, 0, 2]]
+        evidence: list[Literal["measured", "predicted"]] = ["predicted"] * len(latencies)
+        run_ids: list[str | None] = [None] * len(latencies)
+        for row, one in self.measured.items():
+            latencies[row] = (one.p50, *one.interval90)
+            evidence[row], run_ids[row] = "measured", one.run_id
+        p50, low, high = np.asarray(latencies).T
+        models = self.profiles.models
+        return pd.DataFrame({
+            "architecture": models["architecture"].to_numpy(object), "img_size": models["img_size"].to_numpy(),
+            "p50_ms": p50, "lo90_ms": low, "hi90_ms": high, "evidence": evidence,
+            "run_id": np.array(run_ids, dtype=object),
+        })  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network takes in a setup of this machine.
+
+    Attributes:
+        p50_ms: The median; `lo90_ms` and `hi90_ms` are the central 90 % interval around it.
+        evidence: "measured" where it was measured in this setup, else "predicted".
+        run_id, verdict: Of the run where it was measured.
+    """
+
+    architecture: str
+    img_size: int
+    p50_ms: float
+    lo90_ms: float
+    hi90_ms: float
+    evidence: Literal["measured", "predicted"]
+    setup: Setup
+    calibration_id: str
+    run_id: str | None = None
+    verdict: str | None = None

@@ -1,0 +1,266 @@
+"""What is known of this machine: which calibrations there are, whether they hold, and what every network takes here."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from advisor import workflows_measure, workflows_predict
+from advisor.errors import BadQuestion
+from advisor.evidence.store import Store
+from advisor.measure import gpu, machine, models, rows
+from advisor.measure.request import RUNTIMES
+from advisor.predict import calibration as calibrating
+from advisor.predict.calibration import Calibration
+from advisor.predict.columns import Setup
+from advisor.predict.known import Known, MeasuredHere, Prediction
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles, joined
+
+if TYPE_CHECKING:
+    from advisor.predict.history import History
+
+_SETUP = ("device_id", "task", "runtime", "software", "threads", "unit", "precision", "layout", "batch_size")
+
+
+def calibrations(store: Store) -> list[Calibration]:
+    """Every calibration of which a probe worked and was not deleted, newest first; those of other machines too."""
+    found = _calibrations(store, store.version())
+    if not any(one.status in ("stopped", "too few") for one in found):
+        return list(found)
+    active = {job.sweep_id for job in workflows_measure.jobs(store).states() if not job.ended}
+    return [replace(one, status="running") if one.calibration_id in active else one for one in found]
+
+
+def calibration_of(store: Store, job_id: str) -> Calibration | None:
+    """The calibration that a job makes or has made; None as long as no probe has worked."""
+    sweep_id = workflows_measure.jobs(store).state(job_id).sweep_id
+    return next((one for one in calibrations(store) if one.calibration_id == sweep_id), None)
+
+
+def stale_calibrations(store: Store) -> list[tuple[Calibration, tuple[str, ...]]]:
+    """Calibrations that do not hold any more, or never did on this machine, newest first, with the reasons."""
+    now = {one.asked.target: _now(one.asked.target) for one in calibrations(store)}
+    told = [(one, calibrating.staleness(one.fingerprint, now[one.asked.target])) for one in calibrations(store)]
+    return [(one, reasons) for one, reasons in told if reasons]
+
+
+@functools.lru_cache(maxsize=4)
+def _calibrations(store: Store, _version: str) -> tuple[Calibration, ...]:
+    from advisor.predict.predictor import MIN_PROBES
+
+    listed = workflows_measure.runs(store, deleted=True)
+    listed = listed[listed["sweep_id"].str.startswith(calibrating.PREFIX)]
+    own = _own_latencies(store)
+    own = own[own["run_id"].isin(set(listed["run_id"]))]
+    setups = dict(zip(own["run_id"], own["setup"], strict=True))
+    named = dict(zip(own["run_id"], own["device"], strict=True))
+    fingerprints = {
+        run_id: calibrating.fingerprint(setup.device_id, named[run_id], setup.software, _json(detail["environment"]))
+        for run_id, detail in _details(store, setups).items()
+        for setup in [setups[run_id]]
+    }
+    made = [calibrating.calibration(runs, setups, fingerprints, least=MIN_PROBES)
+            for _, runs in listed.groupby("sweep_id")]  # fmt: skip
+    newest = sorted((one for one in made if one is not None), key=lambda one: one.run_ids[0], reverse=True)
+    return tuple(newest)
+
+
+def _own_latencies(store: Store) -> pd.DataFrame:
+    """The query `own_latencies` with the setup of each, and what its device is called."""
+    found = store.frame("own_latencies")
+    devices = store.frame("devices").set_index("device_id")
+    kinds, names = devices["kind"].to_dict(), devices["name"].to_dict()
+    parts = found[list(_SETUP)].fillna({"threads": "", "unit": "", "software": "", "layout": ""})
+    setups = [Setup(kinds[values[0]], *cast(Any, values)) for values in parts.itertuples(index=False, name=None)]
+    return found.assign(
+        setup=pd.Series(setups, index=found.index, dtype=object), device=found["device_id"].map(names)
+    )  # fmt: skip
+
+
+def _details(store: Store, run_ids: Iterable[str]) -> dict[str, dict[Any, Any]]:
+    """By run, the row of the query `run_details`."""
+    found = store.query("run_details", run_ids=sorted(run_ids))
+    return {str(row["run_id"]): row for row in found.to_dict("records")}
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    return (json.loads(text) if isinstance(text, str) else None) or {}
+
+
+def _now(target: str) -> dict[str, str]:
+    """The fingerprint of this machine with what is installed now; of a target that is not here it says so."""
+    try:
+        here = machine.machine(target)
+    except BadQuestion:
+        return {"device_id": "", "machine": f"a machine without {target}"}
+    library = gpu.nvml() if target.startswith("cuda") else None
+    driver = None if library is None else library.ask("nvmlSystemGetDriverVersion")
+    environment = {"usable_threads": machine.usable_threads(), "gpu": {"driver": driver}}
+    installed = {"versions": machine.versions()}
+    software = ", ".join(dict.fromkeys(rows.software(runtime, installed) for runtime in RUNTIMES))
+    return calibrating.fingerprint(here.device_id, here.name, software, environment)
+
+
+# -- what is known -------------------------------------------------------------------------------------
+
+
+def known(
+    store: Store, target: str = "cpu", *, runtime: str | None = None, precision: str | None = None,
+    batch_size: int | None = 1,
+) -> list[Known]:  # fmt: skip
+    """What is known of every setup of a target that has a calibration that holds, in order of setup.
+
+    All own runs with the software that is installed now are probes, whoever asked for them, and all setups of the
+    device are learned together, so that what is asked for changes no prediction.
+
+    Args:
+        precision: Asked for or really used.
+        batch_size: None takes all.
+
+    Raises:
+        BadQuestion: The target is not here.
+    """
+    machine.machine(target)
+    return _only(_known(store, store.version(), target, _state(target), ()), runtime, precision, batch_size)
+
+
+def _only(
+    found: Sequence[Known], runtime: str | None, precision: str | None, batch_size: int | None
+) -> list[Known]:  # fmt: skip
+    return [
+        one for one in found
+        if runtime in (None, one.setup.runtime) and batch_size in (None, one.setup.batch_size)
+        and precision in (None, one.setup.precision, one.asked.precision)
+    ]  # fmt: skip
+
+
+def _state(target: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_now(target).items())
+
+
+@functools.lru_cache(maxsize=4)
+def _known(
+    store: Store, version: str, target: str, state: tuple[tuple[str, str], ...], also: tuple[tuple[str, int], ...]
+) -> tuple[Known, ...]:
+    from advisor.predict.predictor import MIN_PROBES, Predictor  # loads scipy, which no other command needs
+
+    made: dict[Setup, list[Calibration]] = {}
+    for one in _calibrations(store, version):
+        if one.asked.target == target and not calibrating.staleness(one.fingerprint, dict(state)):
+            made.setdefault(one.setup, []).append(one)
+    if not made:
+        return ()
+    past, prior = workflows_predict.published(store)
+    past = _widened(past, also) if also else past
+    own = _own_latencies(store)
+    measured = {setup: _measured(own[own["setup"] == setup], past.profiles) for setup in sorted(made)}
+    measured = {setup: found for setup, found in measured.items() if len(found) >= MIN_PROBES}
+    if not measured:
+        return ()
+    details = _details(store, (one.run_id for found in measured.values() for one in found.values()))
+    keys = list(past.profiles.positions)
+    probes = {
+        setup: [
+            Probe(*keys[row], one.p50, calibrating.operators_of(details[one.run_id]["operators"]))
+            for row, one in found.items()
+        ]
+        for setup, found in measured.items()
+    }
+    predictor = Predictor(past, prior).fit(probes)
+    return tuple(
+        Known(
+            setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
+            posterior=predictor.posterior(setup), profiles=past.profiles, measured=found,
+        )
+        for setup, found in measured.items()
+        for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
+    )  # fmt: skip
+
+
+def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
+    """By row of the profiles, ascending: the newest steady run of each network, else its newest noisy one.
+
+    Args:
+        own: Rows of one setup of the query `own_latencies`, newest first.
+    """
+    found: dict[int, MeasuredHere] = {}
+    for one in own.to_dict("records"):
+        row = profiles.positions.get((one["architecture"], one["img_size"]))
+        better = row not in found or (found[row].verdict == "noisy" and one["verdict"] == "steady")
+        if row is None or not better:
+            continue
+        ci95 = (float(one["ci95_low_ms"]), float(one["ci95_high_ms"]))
+        found[row] = MeasuredHere(str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]))
+    return dict(sorted(found.items()))
+
+
+@functools.lru_cache(maxsize=4)
+def _widened(past: History, also: tuple[tuple[str, int], ...]) -> History:
+    """The same over more profiles: those of other sizes, counted now, seconds each."""
+    from advisor.predict.history import history
+
+    counted = workflows_predict.profiles(*also)
+    profiles = joined(past.profiles, counted.only(counted.rows(also)))
+    return history(profiles, [pattern.column for pattern in past.patterns])
+
+
+def predict(
+    store: Store, names: Sequence[str], *, img_size: int | None = None, target: str = "cpu",
+    runtime: str | None = None, precision: str | None = None, batch_size: int | None = 1,
+) -> list[Prediction]:  # fmt: skip
+    """What networks take in every calibrated setup, by name in the order given, then by setup.
+
+    Args:
+        names: Architectures or weights of timm.
+        img_size: Side in px; each network's native size if None. Another one than those shipped is counted first.
+
+    Raises:
+        UnknownName: A name that timm does not list.
+        BadQuestion: Nothing is calibrated, or a network does not take that size.
+    """
+    listed = models.load()
+    architectures = dict.fromkeys(models.known(name) for name in names)
+    wanted = [(name, img_size or listed[name].img_size) for name in architectures]
+    found = known(store, target, runtime=runtime, precision=precision, batch_size=batch_size)
+    if not found:
+        raise BadQuestion(_nothing_known(store, target, runtime, precision, batch_size))
+    if also := tuple(key for key in wanted if key not in found[0].profiles.positions):
+        found = _only(
+            _known(store, store.version(), target, _state(target), also), runtime, precision, batch_size
+        )  # fmt: skip
+    return [one for key in wanted for one in _predictions(key, found)]
+
+
+def _predictions(key: tuple[str, int], found: Sequence[Known]) -> Iterator[Prediction]:
+    for one in found:
+        row = one.profiles.positions[key]
+        here = one.measured.get(row)
+        values = one.frame().iloc[row]
+        yield Prediction(
+            *key, float(values["p50_ms"]), float(values["lo90_ms"]), float(values["hi90_ms"]), values["evidence"],
+            one.setup, one.calibration.calibration_id, None if here is None else here.run_id,
+            None if here is None else here.verdict,
+        )  # fmt: skip
+
+
+def _nothing_known(
+    store: Store, target: str, runtime: str | None, precision: str | None, batch_size: int | None
+) -> str:  # fmt: skip
+    options = {"--device": target, "--runtime": runtime, "--precision": precision, "--batch-size": batch_size}
+    usual = {"--device": "cpu", "--batch-size": 1}
+    command = " ".join(
+        ["python -m advisor calibrate"]
+        + [f"{name} {value}" for name, value in options.items() if value not in (None, usual.get(name))]
+    )
+    for one, reasons in stale_calibrations(store):
+        if one.asked.target == target and runtime in (None, one.asked.runtime):
+            why = reasons[0][0].lower() + reasons[0][1:].removesuffix(".")
+            return f"The calibration of {one.asked.label} does not hold: {why} with '{command}'."
+    setup = " ".join(str(part) for part in (runtime, precision) if part) or "any setup"
+    return f"This machine is not calibrated for {setup} yet: run '{command}' first, which takes about a minute."

@@ -1,0 +1,153 @@
+"""What a calibration asks for, what is read of it from its runs, and when it does not hold any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from advisor.errors import BadQuestion
+from advisor.measure.run import Run
+from advisor.measure.sweep import SENTINEL
+from advisor.predict.calibration import PREFIX, Asked, fingerprint, new_id, next_probe, operators_of, staleness
+from tests.run_data import failed, run
+
+CPU = Asked("cpu", "pytorch-eager", "fp32", "nchw", 1, 2)
+ORDER = ("a", "b", "c", "d", "e", "f")
+
+
+def done(name: str, seconds: float = 3.0) -> Run:
+    return replace(run(name, architecture=name), seconds=seconds)
+
+
+def broken(name: str) -> Run:
+    one = failed(name)
+    return replace(one, request=replace(one.request, architecture=name))
+
+
+def follows(*runs: Run, n: int = 4, least: int = 3, budget_s: float = 60.0) -> str | None:
+    found = next_probe(CPU, ORDER, runs, n=n, least=least, budget_s=budget_s)
+    return None if found is None else found.architecture
+
+
+# -- what is asked for ---------------------------------------------------------------------------------
+
+
+def test_a_probe_is_the_network_at_its_native_size_in_the_setup_asked_for() -> None:
+    probe = Asked("cpu", "openvino", "auto", "nchw", 8, 3).request("resnet50")
+    assert (probe.architecture, probe.img_size, probe.runtime, probe.precision) == (
+        "resnet50", None, "openvino", "auto",
+    )  # fmt: skip
+    assert (probe.batch_size, probe.threads, probe.extras) == (8, 3, ())
+
+
+@pytest.mark.parametrize(("runtime", "precision", "extras"), [
+    ("pytorch-eager", "fp32", ("operators",)), ("pytorch-eager", "bf16", ()), ("pytorch-compile", "fp32", ()),
+])  # fmt: skip
+def test_eager_fp32_alone_also_times_operators(runtime: str, precision: str, extras: tuple[str, ...]) -> None:
+    assert Asked("cpu", runtime, precision, "nchw", 1, 2).request("resnet50").extras == extras
+
+
+def test_the_sentinel_is_the_same_whatever_the_setup_but_runs_on_as_many_threads() -> None:
+    sentinels = {replace(CPU, runtime=runtime, batch_size=4).sentinel for runtime in ("pytorch-eager", "openvino")}
+    (one,) = sentinels
+    assert (one.architecture, one.runtime, one.batch_size, one.threads) == (SENTINEL, "pytorch-eager", 1, 2)
+
+
+def test_a_setup_that_no_runtime_offers_is_refused() -> None:
+    with pytest.raises(BadQuestion, match="onnxruntime does not take --precision bf16"):
+        replace(CPU, runtime="onnxruntime", precision="bf16")
+
+
+def test_ids_tell_calibrations_and_setups_apart() -> None:
+    first, second = new_id(CPU, "1"), new_id(replace(CPU, threads=1), "1")
+    assert first.startswith(PREFIX) and second.startswith(PREFIX)
+    assert first == new_id(CPU, "1") and len({first, second, new_id(CPU, "2")}) == 3
+
+
+# -- what is measured next -----------------------------------------------------------------------------
+
+
+def test_probes_follow_in_their_order_until_there_are_enough() -> None:
+    assert follows() == "a"
+    assert follows(done("a")) == "b"
+    assert follows(done("a"), done("b"), done("c")) == "d"
+    assert follows(done("a"), done("b"), done("c"), done("d")) is None
+
+
+def test_the_next_in_order_takes_the_place_of_a_probe_that_failed() -> None:
+    assert follows(done("a"), broken("b"), done("c"), done("d")) == "e"
+    assert follows(done("a"), broken("b"), done("c"), done("d"), done("e")) is None
+
+
+def test_a_setup_in_which_nothing_works_is_given_up_soon() -> None:
+    assert follows(broken("a"), broken("b")) == "c"
+    assert follows(broken("a"), broken("b"), broken("c")) is None
+
+
+def test_no_probe_is_begun_that_would_not_end_within_the_budget() -> None:
+    three = (done("a", 10.0), done("b", 10.0), done("c", 10.0))
+    assert follows(*three, budget_s=40.0) == "d"  # a fourth one of 10 s ends just in time
+    assert follows(*three, budget_s=39.9) is None
+
+
+def test_as_many_as_predictions_need_are_measured_whatever_the_budget() -> None:
+    assert follows(done("a", 50.0), done("b", 50.0), budget_s=1.0) == "c"
+    assert follows(done("a", 50.0), done("b", 50.0), done("c", 50.0), budget_s=1.0) is None
+
+
+def test_where_the_order_ends_so_do_the_probes() -> None:
+    assert follows(*(broken(name) if name != "a" else done(name) for name in ORDER)) is None
+
+
+# -- whether it still holds ----------------------------------------------------------------------------
+
+THEN = fingerprint(
+    "chip-2c", "Chip, 2 cores", "torch 2.15.0, timm 1.0.31, openvino 2026.4.0, CUDA 13.0",
+    {"usable_threads": 2, "gpu": {"driver": "580.1"}, "kernel": "6.1"},
+)  # fmt: skip
+
+
+def now(**changes: str) -> dict[str, str]:
+    return THEN | {"onnxruntime": "1.31.0"} | changes
+
+
+def test_a_calibration_holds_where_only_that_changed_which_it_does_not_depend_on() -> None:
+    assert staleness(THEN, now()) == ()
+    assert set(THEN) == {"device_id", "machine", "threads", "driver", "torch", "timm", "openvino"}
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"torch": "2.16.0"}, "It was made with torch 2.15.0, and 2.16.0 is installed now: calibrate again."),
+    ({"openvino": "2027.0"}, "It was made with openvino 2026.4.0, and 2027.0 is installed now: calibrate again."),
+    ({"driver": "590.2"}, "It was made with the GPU driver 580.1, and 590.2 is installed now: calibrate again."),
+    ({"threads": "4"}, "It was made when 2 threads could be used, and now 4 can: calibrate again."),
+])  # fmt: skip
+def test_each_change_is_told_in_a_sentence(change: dict[str, str], said: str) -> None:
+    assert staleness(THEN, now(**change)) == (said,)
+
+
+def test_every_change_is_told() -> None:
+    assert len(staleness(THEN, now(torch="2.16.0", timm="1.1", threads="1"))) == 3
+
+
+def test_a_package_that_is_gone_makes_it_stale() -> None:
+    here = now()
+    del here["openvino"]
+    assert staleness(THEN, here) == (
+        "It was made with openvino 2026.4.0, which is not installed now: calibrate again.",
+    )  # fmt: skip
+
+
+def test_a_calibration_of_another_machine_says_which_and_nothing_else() -> None:
+    here = now(device_id="other-8c", machine="Other, 8 cores", torch="2.16.0")
+    assert staleness(THEN, here) == ("It was made on Chip, 2 cores, and this is Other, 8 cores: calibrate here.",)
+
+
+def test_what_was_not_known_then_is_no_difference() -> None:
+    assert staleness(fingerprint("chip-2c", "Chip", "", {}), now()) == ()
+
+
+@pytest.mark.parametrize("text", [None, "null", float("nan")])
+def test_a_run_without_timed_operators_has_none(text: str | None) -> None:
+    assert operators_of(text) == ()
