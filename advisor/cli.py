@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -14,9 +12,7 @@ from advisor import answer_json, cli_calibrate, cli_measure, cli_predict, tables
 from advisor.errors import AdvisorError
 from advisor.metrics import ACCURACIES
 from advisor.records import FOUR_FAMILIES, Question
-from advisor.terminal import as_json, bar, opened_store, show
-
-F = TypeVar("F", bound=Callable[..., Any])
+from advisor.terminal import as_json, as_one, bar, opened_store, show
 
 
 class _OneSentence(click.Group):
@@ -44,18 +40,11 @@ def main() -> None:
     """Which image-classification network should I use on my device, within my budget?"""
 
 
-def _question(command: F) -> F:
-    """The options that make a question, handed to the command as one `question`."""
-
-    @functools.wraps(command)
-    def with_question(**given: Any) -> Any:
-        fields = {name: given.pop(name) for name in _QUESTION_FIELDS}
-        fields["families"] = tuple(f for f in (part.strip() for part in fields["families"].split(",")) if f)
-        return command(question=Question(**fields), **given)
-
-    for option in reversed(_OPTIONS):
-        with_question = option(with_question)
-    return with_question  # type: ignore[return-value]
+def _asked(given: dict[str, Any]) -> Question:
+    """The question of a command's options, which are taken out of what was given."""
+    fields = {name: given.pop(name) for name in _QUESTION_FIELDS}
+    fields["families"] = tuple(f for f in (part.strip() for part in fields["families"].split(",")) if f)
+    return Question(**fields)
 
 
 _OPTIONS = (
@@ -82,6 +71,7 @@ _QUESTION_FIELDS = (
     "max_memory_mb", "max_file_mb", "min_accuracy", "accuracy", "max_img_size", "licence", "pretraining", "families",
     "task",
 )  # fmt: skip
+_question = as_one("question", _OPTIONS, _asked)
 
 
 @main.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from advisor.measure.job_state import JobState
 from advisor.measure.request import LAYOUTS, PRECISIONS, RUNTIMES, Request
 from advisor.measure.run import Run
 from advisor.records import FOUR_FAMILIES
-from advisor.terminal import as_json, job_bar, opened_store, show
+from advisor.terminal import as_json, as_one, job_bar, opened_store, show
 from advisor.workflows_measure import EVERY_RUNTIME, Finished, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,28 +65,23 @@ _SETUP = (
 _SETUP_FIELDS = ("target", "runtime", "precision", "layout", "batch_size", "img_size", "threads", "time_limit_s")
 
 
+def _wanted(given: dict[str, Any]) -> Wanted:
+    """The setup of a command's options, which are taken out of what was given."""
+    features_hw = given.pop("features_hw")
+    asked = {option: given.pop(option) for option in _EXTRAS}
+    asked["features"] = asked["features"] or features_hw is not None
+    extras = tuple(_EXTRAS[option] for option in _EXTRAS if asked[option])
+    fields = {name: given.pop(name) for name in _SETUP_FIELDS}
+    return Wanted(extras=extras, features_hw=features_hw, **fields)
+
+
 def _setup(runtime: str) -> Callable[[F], F]:
     """The options of a setup, handed to the command as one `wanted`; `runtime` is the default one."""
-
-    def decorated(command: F) -> F:
-        @functools.wraps(command)
-        def with_setup(**given: Any) -> Any:
-            features_hw = given.pop("features_hw")
-            asked = {option: given.pop(option) for option in _EXTRAS}
-            asked["features"] = asked["features"] or features_hw is not None
-            extras = tuple(_EXTRAS[option] for option in _EXTRAS if asked[option])
-            fields = {name: given.pop(name) for name in _SETUP_FIELDS}
-            return command(wanted=Wanted(extras=extras, features_hw=features_hw, **fields), **given)
-
-        which = click.option(
-            "--runtime", default=runtime, show_default=True,
-            help=f"{', '.join(RUNTIMES)}, or '{EVERY_RUNTIME}' for every installed one.",
-        )  # fmt: skip
-        for option in reversed((*_SETUP[:1], which, *_SETUP[1:])):
-            with_setup = option(with_setup)
-        return with_setup  # type: ignore[return-value]
-
-    return decorated
+    which = click.option(
+        "--runtime", default=runtime, show_default=True,
+        help=f"{', '.join(RUNTIMES)}, or '{EVERY_RUNTIME}' for every installed one.",
+    )  # fmt: skip
+    return as_one("wanted", (*_SETUP[:1], which, *_SETUP[1:]), _wanted)
 
 
 @click.command()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -16,7 +17,31 @@ from advisor.evidence.store import Store
 from advisor.measure.job_state import JobState
 from advisor.tables import Printable
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
+
+
+def as_one(
+    name: str, options: Sequence[Callable[[Any], Any]], make: Callable[[dict[str, Any]], Any]
+) -> Callable[[F], F]:
+    """Options of a command that reach it as one value of that name.
+
+    Args:
+        make: Takes what was given to these options out of everything given, and makes the value of it.
+    """
+
+    def decorated(command: F) -> F:
+        @functools.wraps(command)
+        def with_value(**given: Any) -> Any:
+            value = make(given)
+            return command(**{name: value}, **given)
+
+        for option in reversed(options):
+            with_value = option(with_value)
+        return with_value  # type: ignore[return-value]
+
+    return decorated
 
 
 def show(data: Any, json_: bool, table: Callable[[], Iterator[Printable]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +140,21 @@ def remember(**defaults: Any) -> None:
             link[key] = ",".join(value) if isinstance(value, list) else str(value)
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
+
+
+def pick_part(label: str, titles: Mapping[str, str], *, key: str) -> str:
+    """Which part of a page is on show: the link's, else the first one; the caller puts it into the link.
+
+    Args:
+        titles: Name in the link -> title.
+    """
+    first = next(iter(titles))
+    seed(key, list(titles), first)
+    chosen = st.segmented_control(
+        label, list(titles), required=True, format_func=titles.__getitem__, key=key, persist_state="session",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    return chosen or first
 
 
 def device_names(store: Store) -> dict[str, str]:

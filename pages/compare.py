@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from advisor import ui, ui_compare
 
 VIEWS = {
@@ -14,14 +12,5 @@ VIEWS = {
 }
 
 with ui.page("Compare") as store:
-    ui.seed("view", list(VIEWS), "models")
-    view = st.segmented_control(
-        "What to compare",
-        list(VIEWS),
-        required=True,
-        format_func=lambda name: VIEWS[name][0],
-        key="view",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    view = ui.pick_part("What to compare", {name: title for name, (title, _) in VIEWS.items()}, key="view")
     VIEWS[view][1](store)

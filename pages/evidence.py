@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from advisor import ui, ui_evidence
 
 VIEWS = {
@@ -13,15 +11,6 @@ VIEWS = {
 }
 
 with ui.page("Evidence") as store:
-    ui.seed("show", list(VIEWS), "claims")
-    view = st.segmented_control(
-        "What to show",
-        list(VIEWS),
-        required=True,
-        format_func=lambda name: VIEWS[name][0],
-        key="show",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    view = ui.pick_part("What to show", {name: title for name, (title, _) in VIEWS.items()}, key="show")
     ui.remember(show="claims")
     VIEWS[view][1](store)

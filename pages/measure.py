@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from advisor import ui, ui_history, ui_job, ui_measure, ui_runs, workflows_measure
 
 VIEWS = {"result": "Result", "history": "History", "machine": "This machine"}
@@ -12,16 +10,7 @@ with ui.page("Measure") as store:
     workflows_measure.jobs(store).warm()  # in the background, so that a click answers at once
     ui_measure.ask(store)
     jobs = ui_job.panel(store)
-    ui.seed("part", list(VIEWS), "result")
-    part = st.segmented_control(
-        "What to show",
-        list(VIEWS),
-        required=True,
-        format_func=lambda name: VIEWS[name],
-        key="part",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    part = ui.pick_part("What to show", VIEWS, key="part")
     ui.remember(part="result")
     if part == "result":
         ui_runs.result(store, jobs)

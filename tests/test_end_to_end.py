@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -17,17 +15,9 @@ from advisor.measure.run import EndToEnd  # noqa: E402
 from advisor.measure.runtimes.interface import CannotRun  # noqa: E402
 from advisor.measure.workers import end_to_end  # noqa: E402
 
-pytestmark = pytest.mark.timm
+pytestmark = [pytest.mark.timm, pytest.mark.usefixtures("one_thread")]
 
 FEW = Limits(precision=1.0, min_samples=3, min_s=0.0, max_s=2.0, warmup_max_s=0.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

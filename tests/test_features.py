@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,17 +11,9 @@ from advisor.measure.protocol import Limits  # noqa: E402
 from advisor.measure.runtimes.interface import CannotRun  # noqa: E402
 from advisor.measure.workers import features  # noqa: E402
 
-pytestmark = pytest.mark.timm
+pytestmark = [pytest.mark.timm, pytest.mark.usefixtures("one_thread")]
 
 FEW = Limits(precision=1.0, min_samples=3, min_s=0.0, max_s=1.0, warmup_max_s=0.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_maps_of_a_convolutional_network_halve_at_each_level() -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.timm
+pytestmark = [pytest.mark.timm, pytest.mark.usefixtures("one_thread")]
 
 timm = pytest.importorskip("timm")
 torch = pytest.importorskip("torch")
@@ -23,14 +23,6 @@ ARCHITECTURES = (
     "test_maxvit",
 )  # fmt: skip
 FP16_LARGEST, FP16_SMALLEST_NORMAL = 65504.0, 2.0**-14
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
