@@ -18,18 +18,15 @@ _ENDINGS_SHOWN = 3  # jobs whose end is told, the newest ones
 
 
 def start(store: Store, requests: Sequence[Request], *, title: str) -> None:
-    """Queue requests and show their results; where a job of this program is at them already, show that one instead.
+    """Queue requests and show their results; where a job is at them already, show that one instead.
 
-    A second click may come before the page has told of the first, and measuring twice helps nobody.
+    A second click, in this tab or another, may come before the page has told of the first, and measuring twice helps
+    nobody.
 
     Raises:
         AdvisorError: They cannot be queued.
     """
-    asked = {request.key for request in requests}
-    queue = workflows_measure.jobs(store)
-    under_way = [job for job in queue.states() if job.owner_here and not (job.ended or views_jobs.cancelling(job))]
-    same = next((job.job_id for job in under_way if views_jobs.asked_for(job, history(store)) == asked), None)
-    _follow(same or workflows_measure.submit(store, requests, title=title))
+    _follow(workflows_measure.submit_once(store, requests, title=title))
 
 
 def _follow(job_id: str) -> None:

@@ -102,15 +102,6 @@ def cancelling(job: JobState) -> bool:
     return job.now is not None and job.now.stage == "cancelling"
 
 
-def asked_for(job: JobState, runs: pd.DataFrame) -> set[str]:
-    """The keys of all requests of a job: those with a result, as far as it is stored, and those that are left.
-
-    Args:
-        runs: The history as `workflows_measure.runs` gives it.
-    """
-    return {*runs[runs["run_id"].isin(job.run_ids)]["request_key"], *(request.key for request in job.left)}
-
-
 def failures(runs: pd.DataFrame, job_id: str) -> list[str]:
     """The failures of a job, oldest first, one sentence each.
 

@@ -198,6 +198,15 @@ def submit(
     )  # fmt: skip
 
 
+def submit_once(store: Store, wanted: Sequence[Request], *, title: str) -> str:
+    """As `submit`, but where a job of whatever process is to measure just these requests already, that one's id.
+
+    Raises:
+        BadQuestion: There is nothing to measure.
+    """
+    return jobs(store).submit_once(wanted, title=title)
+
+
 def measure(store: Store, wanted: Sequence[Request], *, title: str, on_change: Callable[[JobState], None]) -> Finished:
     """Queue requests and wait for them; their runs in the order of the requests. An interrupt cancels the job."""
     return finished(store, submit(store, wanted, title=title), on_change)

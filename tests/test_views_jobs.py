@@ -101,11 +101,6 @@ def test_what_an_interrupted_job_left_is_offered_until_it_is_measured(runs: pd.D
     assert views_jobs.to_resume([broken], small.runs()) == []
 
 
-def test_what_a_job_was_asked_for_is_what_is_done_and_what_is_left(runs: pd.DataFrame) -> None:
-    begun = job(run_ids=("run-2",), left=(OPENVINO,))
-    assert views_jobs.asked_for(begun, runs) == {EAGER.key, OPENVINO.key}
-
-
 def test_a_job_is_named_after_its_networks() -> None:
     assert views_jobs.title_of([EAGER]) == "resnet50, pytorch-eager"
     assert views_jobs.title_of([EAGER, OPENVINO]) == "resnet50, 2 setups"

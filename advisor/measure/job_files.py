@@ -45,7 +45,24 @@ class JobFiles:
 
     def __init__(self, home: Path, *, machine_lock: Path | None = None) -> None:
         self.folder, self._machine_lock = home / "jobs", machine_lock or of_this_machine()
+        self._queue = FileLock(self.folder / "queue.lock", timeout=_QUEUE_WAIT_S)  # each thread holds it by itself
         self._ended: dict[str, tuple[tuple[int, int], JobState]] = {}  # with the stamp of the file they are from
+
+    @contextlib.contextmanager
+    def queue(self) -> Iterator[None]:
+        """Hold the queue, so that nobody else adds a job meanwhile; who holds it may ask for it again.
+
+        Raises:
+            StoreUnusable: The folder cannot be written to, or another does not let go of the queue.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._queue:
+                yield
+        except Timeout as exc:
+            raise StoreUnusable(f"Another process holds {self.folder / 'queue.lock'}: try again.") from exc
+        except OSError as exc:
+            raise unwritable(self.folder, exc) from exc
 
     def create(
         self, requests: Sequence[Request], *, title: str, sweep_id: str, sentinel: Request | None, created_at: str,
@@ -56,26 +73,20 @@ class JobFiles:
         Raises:
             StoreUnusable: The folder cannot be written to.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "queue.lock", timeout=_QUEUE_WAIT_S):
-                self._forget_old()
-                number = 1 + max(map(job_state.number_of, self.ids()), default=0)
-                record = Record(
-                    job_id=job_state.job_id_of(number), title=title, created_at=created_at, owner_pid=os.getpid(),
-                    requests=tuple(requests), sweep_id=sweep_id, sentinel=sentinel, n_expected=n_expected,
-                    budget_s=budget_s,
-                )  # fmt: skip
-                own = self.folder / record.job_id
-                (own / "kept").mkdir(parents=True)
-                lock = self._owner_lock(record.job_id)
-                lock.acquire(blocking=False)
-                self.write_reached(record.job_id, Reached())
-                _replace(own / "job.json", msgspec.json.encode(record), lasting=True)
-        except Timeout as exc:
-            raise StoreUnusable(f"Another process holds {self.folder / 'queue.lock'}: try again.") from exc
-        except OSError as exc:
-            raise unwritable(self.folder, exc) from exc
+        with self.queue():
+            self._forget_old()
+            number = 1 + max(map(job_state.number_of, self.ids()), default=0)
+            record = Record(
+                job_id=job_state.job_id_of(number), title=title, created_at=created_at, owner_pid=os.getpid(),
+                requests=tuple(requests), sweep_id=sweep_id, sentinel=sentinel, n_expected=n_expected,
+                budget_s=budget_s,
+            )  # fmt: skip
+            own = self.folder / record.job_id
+            (own / "kept").mkdir(parents=True)
+            lock = self._owner_lock(record.job_id)
+            lock.acquire(blocking=False)
+            self.write_reached(record.job_id, Reached())
+            _replace(own / "job.json", msgspec.json.encode(record), lasting=True)
         return record, lock
 
     def ids(self) -> list[str]:

@@ -43,6 +43,11 @@ class Record:
     n_expected: int = 0
     budget_s: float | None = None
 
+    @property
+    def fixed(self) -> bool:
+        """Whether it measures its requests and nothing else, however long that takes."""
+        return (self.sweep_id, self.sentinel, self.n_expected, self.budget_s) == ("", None, 0, None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:

@@ -117,6 +117,31 @@ class Jobs:
         job.thread.start()
         return record.job_id
 
+    def submit_once(self, requests: Sequence[Request], *, title: str) -> str:
+        """The id of a job, of whatever process, that is to measure just these requests already; else of a new one.
+
+        Two who ask at the same moment get the same job.
+
+        Raises:
+            BadQuestion: There is nothing to measure.
+            StoreUnusable: The job's files cannot be written.
+        """
+        with self._files.queue():
+            return self._same(requests) or self.submit(requests, title=title)
+
+    def _same(self, requests: Sequence[Request]) -> str | None:
+        """The oldest job that measures these requests and nothing else, and that nobody has cancelled."""
+        asked = {request.key for request in requests}
+        for job_id in self._files.not_known_to_have_ended():
+            record = self._files.record(job_id)
+            if record is None or not record.fixed or {request.key for request in record.requests} != asked:
+                continue
+            own = self._own.get(job_id)
+            cancelled = self._files.cancel_asked(job_id) if own is None else own.cancel_asked
+            if not cancelled and not self.state(job_id).ended:
+                return job_id
+        return None
+
     def state(self, job_id: str) -> JobState:
         """One job, of any process.
 
