@@ -39,11 +39,13 @@ def history(store: Store) -> None:
     if found.empty:
         st.info("No run is like that: clear a filter.", icon=":material/search_off:")
         return
-    chosen = _table(found)
-    st.caption(
-        f"{len(found):,} of {len(runs):,} runs. Select one to see it in full, two to compare them."
-        if len(chosen) == 0 else f"{len(chosen)} selected of {len(found):,}."
-    )  # fmt: skip
+    chosen, hidden = _chosen(runs, found)
+    with st.container(horizontal=True, vertical_alignment="center", key="mea_selected"):
+        st.caption(_selected_words(len(runs), len(found), len(chosen), len(hidden)), width="content")
+        if hidden:
+            st.button(
+                "Unselect what is hidden", key="mea_unselect", type="tertiary", on_click=_unselect, args=(hidden,)
+            )
     if chosen:
         st.button(
             f"Delete {len(chosen)} run{'s' if len(chosen) > 1 else ''}", icon=":material/delete:", key="mea_delete",
@@ -53,6 +55,28 @@ def history(store: Store) -> None:
         ui_runs.subject(store, runs, chosen[0], opened=chosen[0])
     elif len(chosen) == 2:
         compared(store, chosen)
+
+
+def _chosen(runs: pd.DataFrame, found: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Draw the table; the ids of all selected runs, newest first, and of those among them that a filter hides."""
+    before = set(st.session_state.get("mea_chosen", [])) - set(found["run_id"])
+    hidden = [run_id for run_id in runs["run_id"] if run_id in before]
+    selected = {*_table(found), *hidden}
+    chosen = [run_id for run_id in runs["run_id"] if run_id in selected]
+    st.session_state["mea_chosen"] = chosen
+    return chosen, hidden
+
+
+def _selected_words(n_runs: int, n_found: int, n_chosen: int, n_hidden: int) -> str:
+    if not n_chosen:
+        return f"{n_found:,} of {n_runs:,} runs. Select one to see it in full, two to compare them."
+    if not n_hidden:
+        return f"{n_chosen} selected of {n_found:,}."
+    return f"{n_chosen} selected, {n_hidden} of them hidden by the filters."
+
+
+def _unselect(hidden: Sequence[str]) -> None:
+    st.session_state["mea_chosen"] = [run_id for run_id in st.session_state["mea_chosen"] if run_id not in hidden]
 
 
 def _filtered(runs: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +93,7 @@ def _filtered(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(found: pd.DataFrame) -> list[str]:
-    """Draw the table; the ids of the selected runs in the order of the table.
+    """The table of runs; the ids of its selected rows, in its order.
 
     Positions mean other rows once a run arrives or a filter changes: the table is then a new one, in which the
     same runs are selected again.
@@ -82,9 +106,7 @@ def _table(found: pd.DataFrame) -> list[str]:
         on_select="rerun", selection_mode="multi-row", selection_default={"selection": {"rows": rows}},
         placeholder="–", alt="Every run of this machine, newest first.",
     )  # fmt: skip
-    chosen = [str(found["run_id"].iloc[i]) for i in event["selection"]["rows"] if i < len(found)]
-    st.session_state["mea_chosen"] = chosen
-    return chosen
+    return [str(found["run_id"].iloc[i]) for i in event["selection"]["rows"] if i < len(found)]
 
 
 def compared(store: Store, run_ids: Sequence[str]) -> None:
