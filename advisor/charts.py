@@ -30,7 +30,8 @@ _OTHER = "Other families"
 INK = "#7A828C"  # lines and notes, on either background
 FRONT_HEIGHT_PX = 430
 _VIEW_MARGIN = 0.04  # share of the range left free on each side
-_CONDITIONS = ("family", "setup", "evidence", "source_id")
+_CONDITIONS = ("family", "setup", "known_as", "source_id")
+NOISY_SIGN = "≈"  # stands above what may not repeat, as it does in every table
 
 
 def family_glyph(family: str) -> str:
@@ -48,6 +49,7 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
     speed, accuracy = METRICS[answer.axis], METRICS[question.accuracy]
     figures = f"%{{y:.2f}} % · %{{x:,.4g}} {speed.unit}"
     traces = [_points(*group, answer.axis, figures) for group in _by_sign(candidates)]
+    traces += _own_signs(candidates, candidates["verdict"] == "noisy", answer.axis, "accuracy")
     traces.append(_front(answer.front, answer.axis))
     if answer.pick is not None:
         traces.append(_pick(answer.pick, answer.axis))
@@ -114,18 +116,35 @@ def _points(name: str, feasible: bool, rows: pd.DataFrame, axis: str, figures: s
 
 
 def evidence_symbols(evidence: pd.Series[str], symbol: str) -> str | list[str]:
-    """Predicted points are drawn open, published and measured ones filled."""
-    if not (evidence == "predicted").any():
+    """Predicted points are drawn open, published and measured ones filled; only a filled cross can have an outline."""
+    signs = {"predicted": f"{symbol}-open", "measured": symbol.removesuffix("-thin")}
+    if not evidence.isin(list(signs)).any():
         return symbol
-    return [f"{symbol}-open" if kind == "predicted" else symbol for kind in evidence]
+    return [signs.get(kind, symbol) for kind in evidence]
 
 
 def _outline(evidence: pd.Series[str], colour: str) -> dict[str, Any]:
-    """Measured points have a dark outline; the thin crosses are nothing but line."""
+    """Measured points have a dark outline; the thin crosses of published ones are nothing but line."""
     measured = (evidence == "measured").to_numpy()
     if not measured.any():
         return {"width": 1, "color": colour}
     return {"width": np.where(measured, 2.0, 1.0), "color": [INK if m else colour for m in measured]}
+
+
+def _own_signs(rows: pd.DataFrame, noisy: pd.Series[bool], x: str, y: str) -> list[go.Scatter]:
+    """What the outline of measured points means, for the legend, and the sign above the noisy ones."""
+    found = []
+    if (rows["evidence"] == "measured").any():
+        found.append(go.Scatter(
+            x=[None], y=[None], mode="markers", name="outlined: measured", hoverinfo="skip",
+            marker={"symbol": "circle", "color": "rgba(0,0,0,0)", "size": 9, "line": {"width": 2, "color": INK}},
+        ))  # fmt: skip
+    if noisy.any():
+        found.append(go.Scatter(
+            x=rows.loc[noisy, x].to_numpy(float), y=rows.loc[noisy, y].to_numpy(float), mode="text", hoverinfo="skip",
+            text=NOISY_SIGN, textposition="top center", textfont={"size": 15, "color": INK}, name=f"{NOISY_SIGN} noisy",
+        ))  # fmt: skip
+    return found
 
 
 def _hover(rows: pd.DataFrame, figures: str, *more: str) -> dict[str, Any]:
@@ -138,7 +157,7 @@ def _hover(rows: pd.DataFrame, figures: str, *more: str) -> dict[str, Any]:
     shown = {c: f"%{{customdata[{columns.index(c)}]}}" if c in differing else str(rows[c].iloc[0]) for c in _CONDITIONS}
     text = (
         f"<b>%{{customdata[0]}}</b> · %{{customdata[1]}} px<br>{shown['family']}<br>{figures}<br>{shown['setup']}<br>"
-        f"{shown['evidence']}, {shown['source_id']}<extra></extra>"
+        f"{shown['known_as']}, {shown['source_id']}<extra></extra>"
     )
     return {"customdata": rows[columns].to_numpy(object), "hovertemplate": text}
 
@@ -175,6 +194,14 @@ def layout(
     }  # fmt: skip
 
 
+def _explored(rows: pd.DataFrame, colour: str, symbol: str) -> dict[str, Any]:
+    """The marker of results that are all suspect, which are crosses, or none of them; measured ones have an outline."""
+    if rows["suspect"].all():
+        return {"color": colour, "size": 9, "symbol": "x-thin-open"}
+    marker = {"color": colour, "size": 6, "symbol": evidence_symbols(rows["evidence"], symbol)}
+    return marker | ({"line": _outline(rows["evidence"], colour)} if (rows["evidence"] == "measured").any() else {})
+
+
 def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
     """Any two metrics, one colour and symbol a group, each group's front as a line; suspect rows as crosses.
 
@@ -182,7 +209,7 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
 
     Args:
         frame: Columns `x`, `y`, `group`, `suspect`, `on_front`, `position`, `weights`, `img_size`, `family`,
-            `setup`, `evidence`, `source_id`.
+            `setup`, `evidence`, `known_as`, `mark`, `source_id`.
     """
     figures = f"%{{y:,.4g}} {METRICS[y].unit} · %{{x:,.4g}} {METRICS[x].unit}"
     traces: list[go.Scatter | go.Scattergl] = []
@@ -193,11 +220,7 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
                 go.Scattergl(
                     x=part[x].to_numpy(float), y=part[y].to_numpy(float), mode="markers",
                     name=f"{name}, suspect" if suspect else str(name), legendgroup=str(name), opacity=0.7,
-                    marker={
-                        "color": colour, "size": 9 if suspect else 6,
-                        "symbol": "x-thin-open" if suspect else evidence_symbols(part["evidence"], symbol),
-                    },
-                    **_hover(part, figures, "position"),
+                    marker=_explored(part, colour, symbol), **_hover(part, figures, "position"),
                 )
             )  # fmt: skip
         front = rows[rows["on_front"]].sort_values([x, y])
@@ -207,5 +230,6 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
                 line={"color": colour, "width": 1.5}, hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
+    traces += _own_signs(frame, frame["mark"] == "noisy", x, y)
     log = {"log_x": METRICS[x].log, "log_y": METRICS[y].log}
     return go.Figure(traces, layout(METRICS[x].title, METRICS[y].title, **log))

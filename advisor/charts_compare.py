@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from advisor.advice.compare import DeviceComparison
-from advisor.charts import evidence_symbols, layout
+from advisor.charts import INK, SERIES_SIGNS, layout
 from advisor.metrics import METRICS
+
+_BLUE, _ORANGE, _GREEN = (colour for colour, _ in SERIES_SIGNS[:3])
+# kind of evidence -> colours and symbols of float and quantised networks
+_KIND_SIGNS = {
+    "published": ((_BLUE, _ORANGE), ("circle", "diamond")),
+    "measured": ((_GREEN, _GREEN), ("square", "diamond")),
+    "predicted": ((_BLUE, _ORANGE), ("circle-open", "diamond-open")),
+}
 
 
 def device_figure(frame: pd.DataFrame, axis: str) -> go.Figure:
-    """One model's speed across devices, a dot a setup, fastest device on top.
+    """One model's speed across devices, a dot a setup, fastest device on top; own results have signs of their own.
 
     Args:
-        frame: Columns `device` (name), `evidence`, `setup`, `source_id`, `quantised` and `axis`.
+        frame: Columns `device` (name), `evidence`, `verdict`, `setup`, `source_id`, `quantised` and `axis`.
     """
     speed = METRICS[axis]
     better_first = frame.groupby("device")[axis].agg("min" if speed.better == "lower" else "max")
     order = list(better_first.sort_values(ascending=speed.better == "higher").index)
     figure = go.Figure()
-    for quantised, label, colour, symbol in (
-        (False, "float", "#0A86C9", "circle"),
-        (True, "quantised", "#D55E00", "diamond"),
-    ):
-        rows = frame[frame["quantised"] == quantised]
-        figure.add_trace(
-            go.Scatter(
-                x=rows[axis].to_numpy(float), y=rows["device"], mode="markers", name=label,
-                marker={
-                    "color": colour, "size": 9, "opacity": 0.75, "symbol": evidence_symbols(rows["evidence"], symbol)
-                },
-                customdata=rows[["setup", "evidence", "source_id"]].to_numpy(object),
-                hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit
-                + "<br>%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
-            )
+    shaky, quantised = frame["verdict"] == "noisy", frame["quantised"].astype(bool)
+    for kind, is_quantised, is_noisy in product(_KIND_SIGNS, (False, True), (False, True)):
+        rows = frame[(frame["evidence"] == kind) & (quantised == is_quantised) & (shaky == is_noisy)]
+        if rows.empty:
+            continue
+        colours, symbols = _KIND_SIGNS[kind]
+        name = f"{kind}, {'quantised' if is_quantised else 'float'}{', noisy' if is_noisy else ''}"
+        figure.add_scatter(
+            x=rows[axis].to_numpy(float), y=rows["device"], mode="markers", name=name,
+            marker={
+                "color": colours[is_quantised], "symbol": symbols[is_quantised] + ("-x" if is_noisy else ""),
+                "size": 9 if kind == "published" else 11, "opacity": 0.8,
+                "line": {"width": 2 if kind == "measured" else 0, "color": INK},
+            },
+            customdata=rows[["setup", "source_id"]].to_numpy(object),
+            hovertemplate=f"<b>%{{y}}</b><br>%{{x:,.4g}} {speed.unit}<br>%{{customdata[0]}}<br>{name}, "
+            "%{customdata[1]}<extra></extra>",
         )  # fmt: skip
     height = max(220, 90 + 24 * len(order))
     figure.update_layout(layout(speed.title.replace(" of one batch", ""), "", log_x=True, height=height))
+    figure.update_layout(legend_y=1 + 12 / height)  # a few px above the plot, however tall that is
     figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
     return figure
 

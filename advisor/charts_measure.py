@@ -14,7 +14,6 @@ import plotly.graph_objects as go
 from advisor.charts import INK, LIMIT_COLOUR, SERIES_SIGNS, layout
 from advisor.measure.request import RUNTIMES
 from advisor.measure.run import EndToEnd, Latency, Roof, Run, Throughput, Work
-from advisor.metrics import METRICS
 from advisor.views_measure import mac_share
 
 BLUE, ORANGE = SERIES_SIGNS[0][0], SERIES_SIGNS[1][0]
@@ -272,39 +271,6 @@ def runtimes_figure(found: pd.DataFrame) -> go.Figure:
         figure.add_annotation(text="≈ hatched: noisy", **corner, **notes)
     figure.update_xaxes(range=[0, 1.25 * max(high, default=1.0)])
     _rows(figure, [f"{setup} ≈" if shaky else str(setup) for setup, shaky in zip(rows["setup"], noisy, strict=True)])
-    return figure
-
-
-def elsewhere_figure(rows: pd.DataFrame, metric: str) -> go.Figure:
-    """One network's speed on other devices beside this one, a dot a setup, fastest device on top; ours are hollow.
-
-    Args:
-        rows: As `views_beside.published_elsewhere` gives them.
-        metric: The column of `rows` to draw.
-    """
-    speed = METRICS[metric]
-    better_first = rows.groupby("device")[metric].agg("min" if speed.better == "lower" else "max")
-    order = list(better_first.sort_values(ascending=speed.better == "higher").index)
-    figure = go.Figure(layout=_layout(speed.title, "", height=max(230, 110 + 24 * len(order))))
-    ours, noisy, quantised = rows["evidence"] == "measured", rows["verdict"] == "noisy", rows["quantised"].astype(bool)
-    for name, chosen, colour, symbol, size in (
-        ("published, float", ~ours & ~quantised, BLUE, "circle", 9),
-        ("published, quantised", ~ours & quantised, ORANGE, "diamond", 9),
-        ("measured with this advisor", ours & ~noisy, SERIES_SIGNS[2][0], "square-open", 11),
-        ("measured, noisy", ours & noisy, SERIES_SIGNS[2][0], "square-x-open", 11),
-    ):
-        part = rows[chosen]
-        if part.empty:
-            continue
-        figure.add_scatter(
-            x=part[metric].to_numpy(float), y=part["device"], mode="markers", name=name,
-            marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
-            customdata=part[["setup", "source_id"]].to_numpy(object),
-            hovertemplate="<b>%{y}</b><br>%{x:,.4g} " + speed.unit + "<br>%{customdata[0]}<br>" + name
-            + ", %{customdata[1]}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(type="log", tickformat=",~g", exponentformat="none")
-    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
     return figure
 
 

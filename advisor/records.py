@@ -143,6 +143,7 @@ class Candidate:
         interval: Low and high latency in ms where the evidence has one: the 95 % interval of a measured median.
         source_id: Where the speed is from; `accuracy_source_id` for the accuracy.
         verdict: "steady" or "noisy" of a speed that was measured with this advisor, else empty.
+        measured_at: When that was begun, UTC, ISO 8601; empty where it is not known.
     """
 
     weights: str
@@ -177,6 +178,14 @@ class Candidate:
     layout: str
     note: str
     verdict: str = ""
+    measured_at: str = ""
+
+    def interval_of(self, axis: Literal["latency_ms", "throughput_per_s"]) -> tuple[float, float] | None:
+        """Low and high end of `interval` as a latency, or as the throughput that it is at this batch size."""
+        if self.interval is None or axis == "latency_ms":
+            return self.interval
+        low, high = self.interval
+        return None if self.batch_size is None else (self.batch_size * 1000 / high, self.batch_size * 1000 / low)
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Candidate:
@@ -194,6 +203,8 @@ _TEXT = {
 
 def _clean(value: Any, name: str) -> Any:
     missing = value is None or value is pd.NA or value != value
+    if name == "measured_at":
+        return "" if missing else f"{value:%Y-%m-%dT%H:%M:%S}+00:00"
     if name in _TEXT:
         return "" if missing else str(value)
     if missing:

@@ -9,7 +9,9 @@ from typing import Literal
 import pandas as pd
 from rich.table import Table
 
+from advisor.advice import measured
 from advisor.advice.explain import Explanation
+from advisor.advice.setups import Axis
 from advisor.evidence.catalogue import BuildReport
 from advisor.evidence.exchange import ExportReport, ImportReport
 from advisor.evidence.refresh import RefreshReport
@@ -30,7 +32,7 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def _cells(label: str, one: Candidate | None, axis: str) -> tuple[str, ...]:
+def _cells(label: str, one: Candidate | None, axis: Axis) -> tuple[str, ...]:
     if one is None:
         return (label, "none fits")
     return (
@@ -38,10 +40,11 @@ def _cells(label: str, one: Candidate | None, axis: str) -> tuple[str, ...]:
         one.weights,
         f"{one.img_size}",
         f"{one.accuracy:.2f} ±{one.accuracy_error:.2f}" if one.accuracy is not None else "–",
-        METRICS[axis].show(getattr(one, axis)).removesuffix(METRICS[axis].unit).strip(),
+        METRICS[axis].show(getattr(one, axis)).removesuffix(METRICS[axis].unit).strip()
+        + (f" ({measured.interval_words(one, axis)})" if one.interval_of(axis) else ""),
         f"{one.params_m:.1f}" if one.params_m is not None else "–",
         one.licence or "unknown",
-        one.evidence,
+        measured.known_as(one),
         one.source_id,
         ", ".join(filter(None, (one.runtime, one.precision, one.layout, f"batch {one.batch_size or '?'}"))),
     )
@@ -55,9 +58,11 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
     else:
         speed = METRICS[answer.axis].show(getattr(answer.pick, answer.axis))
         accuracy = METRICS[answer.pick.accuracy_name]
+        of = "" if answer.pick.accuracy_of == "these weights" else " of the float weights"
+        beside = f" ({measured.beside(answer.pick, answer.axis)})" if answer.pick.evidence != "published" else ""
         yield (
             f"[bold]Use {answer.pick.weights}[/] at {answer.pick.img_size} px: {accuracy.show(answer.pick.accuracy)} "
-            f"{accuracy.label}{'' if answer.pick.accuracy_of == 'these weights' else ' of the float weights'}, {speed}."
+            f"{accuracy.label}{of}, {speed}{beside}."
         )
     if answer.considered:
         yield _alternatives(answer)

@@ -9,11 +9,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from advisor import charts, ui, ui_budget, views, views_explore, workflows
+from advisor.advice import measured
+from advisor.advice.setups import Axis
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
 from advisor.links import adjusted
 from advisor.metrics import METRICS
-from advisor.records import Device, Question, Recommendation
+from advisor.records import Candidate, Device, Question, Recommendation
 
 _TIES_SHOWN = 4
 _ANSWERS_KEPT = 64
@@ -43,11 +45,17 @@ def headline(store: Store, answer: Recommendation, device: Device) -> None:
         f"**{reached}** on {device.name}."
     )
     st.markdown(
-        f"{ui.evidence_badge(pick.evidence)} speed at {batch}: {ui.source_link(store, pick.source_id)} · accuracy: "
+        f"{ui.evidence_badge(pick.evidence)} speed at {batch}: {_source(store, pick, answer.axis)} · accuracy: "
         f"{ui.source_link(store, pick.accuracy_source_id)}"
     )
     st.caption(answer.setup)
     _figures(answer)
+
+
+def _source(store: Store, one: Candidate, axis: Axis) -> str:
+    """Markdown of where a speed is from, of a measured one with its interval, day and "noisy"."""
+    link = ui.source_link(store, one.source_id)
+    return link if one.evidence == "published" else f"{link} ({measured.beside(one, axis)})"
 
 
 def _miss(store: Store, answer: Recommendation) -> None:
@@ -67,10 +75,11 @@ def _figures(answer: Recommendation) -> None:
     accuracy = METRICS[answer.question.accuracy]
     error = f" ± {pick.accuracy_error:.2f}" if pick.accuracy_error is not None else ""
     latency = f"Latency (batch {pick.batch_size})" if pick.batch_size else "Latency"
+    interval = f" ({measured.interval_words(pick, 'latency_ms')})" if pick.interval is not None else ""
     figures = {
         "Family": f"{charts.family_glyph(pick.family)} {pick.family}",
         accuracy.label: f"{accuracy.show(pick.accuracy)}{error}",
-        latency: METRICS["latency_ms"].show(pick.latency_ms),
+        latency: METRICS["latency_ms"].show(pick.latency_ms) + interval,
         **{
             METRICS[name].label: METRICS[name].show(getattr(pick, name))
             for name in ("throughput_per_s", "params_m", "gmacs", "file_mb")
@@ -97,7 +106,7 @@ def best_of_families(answer: Recommendation) -> None:
         st.caption(
             f"Any family: {beyond.best.weights} ({beyond.best.family}) at {beyond.best.img_size} px, "
             f"{METRICS[answer.question.accuracy].show(beyond.best.accuracy)}, "
-            f"{speed.show(getattr(beyond.best, answer.axis))}. {beyond.text}"
+            f"{speed.show(getattr(beyond.best, answer.axis))}, {measured.known_as(beyond.best)}. {beyond.text}"
         )
 
 
@@ -120,8 +129,7 @@ def explanations(store: Store, answer: Recommendation, names: list[str]) -> None
             continue
         for one in found:
             st.info(
-                f"{one.text} {ui.evidence_badge(one.candidate.evidence)} "
-                f"{ui.source_link(store, one.candidate.source_id)}",
+                f"{one.text} {ui.evidence_badge(one.candidate.evidence)} {_source(store, one.candidate, answer.axis)}",
                 icon=":material/ads_click:",
             )
 
@@ -159,20 +167,24 @@ def ties_and_rejections(answer: Recommendation) -> None:
     metric = METRICS[answer.question.accuracy]
     lines = ["**Tied with the pick**", ""] if answer.ties else []
     lines += [
-        f"- `{one.weights}` {one.img_size} px · {metric.show(one.accuracy)} · {ui.family(one.family)}"
+        f"- `{one.weights}` {one.img_size} px · {metric.show(one.accuracy)} · {ui.family(one.family)}{_if_noisy(one)}"
         for one in answer.ties[:_TIES_SHOWN]
     ]
     if len(answer.ties) > _TIES_SHOWN:
         lines.append(f"- and {len(answer.ties) - _TIES_SHOWN} more")
     if answer.runner_up is not None:
         shown = metric.show(answer.runner_up.accuracy)
-        lines += ["", f"**Next best architecture:** `{answer.runner_up.weights}`, {shown}"]
+        lines += ["", f"**Next best architecture:** `{answer.runner_up.weights}`, {shown}{_if_noisy(answer.runner_up)}"]
     st.markdown("\n".join(lines))
     counts = " · ".join(f"{views.LIMIT_WORDS.get(name, name)} {n:,}" for name, n in answer.rejected.items() if n)
     st.caption(
         f"{answer.feasible:,} of {answer.considered:,} candidates are within the limits."
         + (f" Rejected by {counts}." if counts else "")
     )
+
+
+def _if_noisy(one: Candidate) -> str:
+    return " · ≈ noisy" if one.verdict == "noisy" else ""
 
 
 def code(text: str) -> None:

@@ -38,7 +38,7 @@ def models(store: Store) -> None:
     shown = views_compare.models_table(store, weights, devices)
     with st.container(key="side_by_side"):
         st.table(shown, border="horizontal", hide_index=True)
-    st.caption("★ best of the row. A dash: not published at this image size. Each speed row is of one setup.")
+    st.caption("★ best of the row. ≈ noisy. A dash: not published at this image size. Each speed row is of one setup.")
     ui.download(shown, "models.csv", key="cmp_models_download")
 
 
@@ -71,8 +71,9 @@ def across_devices(store: Store) -> None:
         alt=f"{architecture} at {size} px by device; the table below has every figure.",
     )  # fmt: skip
     ui.table(
-        rows[["device", "kind", metric, "setup", "n_rows", "evidence", "source_id", "device_id"]], key="cmp_dev_table"
-    )
+        rows[["device", "kind", metric, "setup", "n_rows", "evidence", "verdict", "source_id", "device_id"]],
+        key="cmp_dev_table",
+    )  # fmt: skip
     ui.download(rows, f"{architecture}-devices.csv", key="cmp_dev_download")
 
 

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from advisor import (
+    charts_compare,
     charts_measure,
     ui,
     ui_job,
@@ -279,7 +280,7 @@ def _published(store: Store, run: Run) -> None:
     metric, rows = views_beside.published_elsewhere(store, run)
     if rows.empty:
         return
-    figure = charts_measure.elsewhere_figure(rows, metric)
+    figure = charts_compare.device_figure(rows, metric).update_layout(dragmode=False)
     chart(
         figure, key=f"mea_elsewhere_{run.run_id}", alt="The same network on other devices; the table has the figures."
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from advisor import workflows
-from advisor.advice import limits
+from advisor.advice import limits, measured
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Axis, choose_runs, describe_setup
 from advisor.evidence.store import Store
@@ -34,7 +34,7 @@ def landscape(store: Store, question: Question) -> pd.DataFrame:
     """Every candidate on the question's device in the setup asked for, inside the limits or not.
 
     Returns:
-        `Candidate`'s columns with `feasible` (booleans), `setup` (in words) and `position` (row number);
+        `Candidate`'s columns with `feasible` (booleans), `setup` and `known_as` (in words) and `position` (row number);
         no row where nothing is published that answers the question.
     """
     asked = workflows.resolve(store, question)
@@ -57,8 +57,18 @@ def _without_limits(store: Store, version: str, asked: Question) -> pd.DataFrame
     """The candidates of a question; kept until any result changes (`version`), so not to be modified."""
     known = workflows.device(store, asked.device_id)
     runs = store.frame("runs", device_id=known.device_id, task=asked.task)
-    frame = candidates(store.frame("scored"), choose_runs(runs, asked, known.name), asked)
-    return frame.assign(setup=setups_in_words(frame), position=np.arange(len(frame)))
+    chosen = choose_runs(runs, asked, known.name)
+    frame = candidates(store.frame("scored"), chosen, asked)
+    position = np.arange(len(frame))
+    return frame.assign(setup=setups_in_words(frame), known_as=_known_as(frame, chosen.axis), position=position)
+
+
+def _known_as(frame: pd.DataFrame, axis: Axis) -> pd.Series[str]:
+    """What each speed is: its kind of evidence, of a measured one with its interval, day, and "noisy" where it is."""
+    found = frame["evidence"].astype(object)
+    own = frame[found == "measured"]
+    found.loc[own.index] = [measured.beside(Candidate.from_row(row), axis) for row in own.to_dict("records")]
+    return found
 
 
 def setups_in_words(frame: pd.DataFrame) -> pd.Series[str]:
@@ -149,12 +159,12 @@ def candidate_table(
                 first: name,
                 accuracy.title: f"{one.accuracy:.2f}" if one and one.accuracy is not None else "–",
                 "vs pick": _difference(_accuracy(one), best),
-                speed.title.replace(" of one batch", ""): _number(getattr(one, answer.axis) if one else None),
+                speed.title.replace(" of one batch", ""): _speed(one, answer.axis),
                 "Weights": one.weights if one else "nothing within the limits",
                 "px": f"{one.img_size}" if one else "–",
                 "Params (M)": _number(one.params_m if one else None),
                 "Licence": (one.licence or "unknown") if one else "–",
-                "Evidence": f"{one.evidence}{', noisy' if one.verdict == 'noisy' else ''}" if one else "–",
+                "Evidence": measured.known_as(one) if one else "–",
             }
             for name, one in rows
         ]
@@ -177,6 +187,14 @@ def _difference(value: float | None, best: float | None) -> str:
     return "pick" if value == best else f"{value - best:+.2f}"
 
 
+def _speed(one: Candidate | None, axis: Axis) -> str:
+    """A speed without its unit, of a measured one with its interval."""
+    if one is None:
+        return "–"
+    shown = _number(getattr(one, axis))
+    return f"{shown} ({measured.interval_words(one, axis)})" if one.interval_of(axis) else shown
+
+
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4g}"
 
@@ -189,6 +207,8 @@ def download_columns(frame: pd.DataFrame) -> pd.DataFrame:
         "pretraining", "evidence", "source_id", "accuracy_source_id", "device_id", "task", "runtime", "software",
         "threads", "unit", "precision", "layout", "verdict", "note",
     ]  # fmt: skip
+    if (frame["evidence"] == "measured").any():
+        kept += ["ci95_low_ms", "ci95_high_ms", "measured_at"]
     ordered = frame.sort_values(["feasible", "accuracy", "weights"], ascending=[False, False, True])
     return ordered[kept].reset_index(drop=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from advisor import views_compare
 from advisor.evidence.store import Store
 from advisor.measure.comparison import RUN_TO_RUN, Comparison
 from advisor.measure.run import Run
@@ -171,18 +172,12 @@ def published_elsewhere(store: Store, run: Run) -> tuple[str, pd.DataFrame]:
     """The same network at the same size on other devices beside this one: the metric, and a row a setup.
 
     Latency at the run's batch size where it is published, else throughput at any; the `MAX_DEVICES` devices whose
-    best result is nearest to ours, and this one. `verdict` is there beside what `views_compare.by_device` gives: steady
-    or noisy where it is measured, else a dash.
+    best result is nearest to ours, and this one; as `views_compare.by_device` gives them.
     """
-    from advisor import views_compare  # with it comes scipy.stats, which takes a second
-
     found = run.measured
     if found is None:
         return "latency_ms", pd.DataFrame()
     every = views_compare.everywhere(store, run.request.architecture, found.img_size)
-    known = store.frame("runs", device_id=None, task="infer").dropna(subset="verdict")
-    verdicts = dict(zip(known["row_id"], known["verdict"], strict=True))
-    every = every.assign(verdict=[verdicts.get(row_id, "–") for row_id in every["row_id"]])
     batch_size = run.request.batch_size
     for metric, batch in (("latency_ms", batch_size), ("throughput_per_s", None)):
         rows = views_compare.by_device(every, metric, batch)

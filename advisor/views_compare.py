@@ -36,7 +36,7 @@ def first_models(store: Store) -> list[str]:
 
 
 def models_table(store: Store, weights: Sequence[str], device_ids: Sequence[str]) -> pd.DataFrame:
-    """Models side by side as text with units: one row a metric and setup, the best value marked.
+    """Models side by side as text with units: one row a metric and setup, the best value and noisy ones marked.
 
     Raises:
         BadQuestion: Fewer than two models, or more than eight.
@@ -44,13 +44,15 @@ def models_table(store: Store, weights: Sequence[str], device_ids: Sequence[str]
     runs = {d: store.frame("runs", device_id=d, task="infer") for d in device_ids}
     names = store.frame("devices").set_index("device_id")["name"]
     compared = side_by_side(store.frame("scored"), runs, weights)
-    models = list(compared.columns[5:])
+    models = list(compared.columns[6:])
     shown = pd.DataFrame(index=compared.index)
     shown["Metric"] = compared["label"].str.replace(" of one batch", "")
     for model in models:
         shown[model] = [
-            METRICS[name].show(value) + (" ★" if model in best and name != "img_size" else "")
-            for name, value, best in zip(compared["metric"], compared[model], compared["best"], strict=True)
+            METRICS[name].show(value) + (" ★" if model in best and name != "img_size" else "") + " ≈" * (model in noisy)
+            for name, value, best, noisy in zip(
+                compared["metric"], compared[model], compared["best"], compared["noisy"], strict=True
+            )
         ]
     shown["Where"] = (
         compared["device_id"].map(names).fillna("").str.cat(compared["conditions"], sep=" · ").str.strip(" ·")
@@ -79,14 +81,23 @@ def everywhere(store: Store, architecture: str, img_size: int) -> pd.DataFrame:
 
 
 def by_device(found: pd.DataFrame, metric: str, batch_size: int | None) -> pd.DataFrame:
-    """The rows of one metric and batch size (None: any), best first, with the columns that the chart reads."""
+    """The rows of one metric and batch size (None: any), best first, with the columns that the chart reads.
+
+    `verdict` is steady or noisy where it is measured here, else a dash.
+    """
     rows = found[found["metric"] == metric]
     if batch_size is not None:
         rows = rows[rows["batch_size"] == batch_size]
     rows = rows.sort_values(["value", "device_id"], ascending=[METRICS[metric].better == "lower", True])
     return (
         rows.rename(columns={"conditions": "setup"})
-        .assign(**{metric: rows["value"], "quantised": rows["precision"].isin(QUANTISED)})
+        .assign(
+            **{
+                metric: rows["value"],
+                "quantised": rows["precision"].isin(QUANTISED),
+                "verdict": rows["verdict"].replace("", "–"),
+            }
+        )
         .reset_index(drop=True)
     )
 

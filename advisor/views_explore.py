@@ -60,7 +60,7 @@ def points(store: Store, setups: pd.DataFrame, names: Mapping[str, str], x: str,
 
     Returns:
         The metrics and what is known of the weights, `group` (the device, with its setup where several of one
-        device are chosen), `mark`, `on_front` within the group, and `position`; by group, x, y and name.
+        device are chosen), `mark`, `known_as`, `on_front` within the group, and `position`; by group, x, y and name.
     """
     rows = store.frame("speed_rows", device_ids=tuple(dict.fromkeys(setups["device_id"])))
     rows = rows[(rows["architecture"] != "") & rows["img_size"].notna()].copy()
@@ -75,6 +75,7 @@ def points(store: Store, setups: pd.DataFrame, names: Mapping[str, str], x: str,
     )
     noisy = (frame["evidence"] == "measured") & frame["note"].str.startswith("noisy: ")
     frame["mark"] = np.where(frame["suspect"], "suspect", np.where(noisy, "noisy", ""))
+    frame["known_as"] = np.where(noisy, frame["evidence"] + ", noisy", frame["evidence"])
     frame = frame.sort_values(["group", x, y, "weights", "row_id"]).reset_index(drop=True)
     return frame.assign(on_front=on_front(frame, x, y), position=np.arange(len(frame)))
 

@@ -11,6 +11,7 @@ import pytest
 from advisor import charts, charts_compare, views, views_compare, views_explore, workflows
 from advisor.evidence.store import Store
 from advisor.records import Question
+from tests import run_data
 
 ASKED = Question("i7-12700h", max_latency_ms=20.0)
 
@@ -153,6 +154,39 @@ def test_devices_are_ordered_fastest_on_top(small: Store) -> None:
     order = list(charts_compare.device_figure(rows, "latency_ms").layout.yaxis.categoryarray)
     assert order[-1] == "Samsung Galaxy S24"  # 1.5 ms
     assert order[0] == "Coral Edge TPU"  # 50 ms
+
+
+def test_own_results_have_signs_of_their_own_beside_published_ones() -> None:
+    rows = pd.DataFrame({
+        "device": ["i7", "i7", "Here", "Here", "Here"], "latency_ms": [5.0, 3.0, 9.0, 8.0, 7.0],
+        "evidence": ["published", "published", "measured", "measured", "measured"],
+        "verdict": ["–", "–", "steady", "noisy", "steady"], "quantised": [False, True, False, False, True],
+        "setup": ["a", "b", "c", "d", "e"], "source_id": ["x"] * 5,
+    })  # fmt: skip
+    figure = charts_compare.device_figure(rows, "latency_ms")
+    assert {t.name: (list(t.x), t.marker.symbol, t.marker.line.width) for t in figure.data} == {
+        "published, float": ([5.0], "circle", 0), "published, quantised": ([3.0], "diamond", 0),
+        "measured, float": ([9.0], "square", 2), "measured, float, noisy": ([8.0], "square-x", 2),
+        "measured, quantised": ([7.0], "diamond", 2),
+    }  # fmt: skip
+    assert list(figure.layout.yaxis.categoryarray) == ["Here", "i7"]  # Plotly draws from the bottom
+    assert figure.layout.xaxis.title.text == "Latency (ms)"
+
+
+def test_explored_results_that_were_measured_are_outlined_and_noisy_ones_signed(ready: Store) -> None:
+    run_data.save(
+        ready,
+        run_data.run("r1", 9.0, architecture="efficientnet_b0"),
+        run_data.run("r2", 10.0, reasons=("Others computed.",)),
+    )
+    names = {run_data.MACHINE["device_id"]: "Here", "i7-12700h": "i7"}
+    setups = views_explore.setups_of(ready, list(names), names)
+    points = views_explore.points(ready, setups, names, "latency_ms", "params_m")
+    assert set(points[points["evidence"] == "measured"]["known_as"]) == {"measured", "measured, noisy"}
+    figure = charts.metric_figure(points, "latency_ms", "params_m", "device")
+    assert set(trace(figure, "Here").marker.line.color) == {charts.INK}
+    assert trace(figure, "i7").marker.line.color is None
+    assert list(trace(figure, "≈ noisy").x) == [10.0]
 
 
 def test_recipes_show_sampling_error_and_extra_data(small: Store) -> None:

@@ -218,21 +218,6 @@ def test_medians_far_apart_are_drawn_from_zero() -> None:
     assert begin(1.2) > 5.0
 
 
-def test_own_results_are_hollow_beside_published_ones_and_noisy_ones_crossed() -> None:
-    rows = pd.DataFrame({
-        "device": ["i7", "i7", "This machine", "This machine"], "latency_ms": [5.0, 3.0, 9.0, 8.0],
-        "evidence": ["published", "published", "measured", "measured"], "verdict": ["–", "–", "steady", "noisy"],
-        "quantised": [False, True, False, False], "setup": ["a", "b", "c", "d"], "source_id": ["x"] * 4,
-    })  # fmt: skip
-    figure = charts_measure.elsewhere_figure(rows, "latency_ms")
-    assert {t.name: (list(t.x), t.marker.symbol) for t in figure.data} == {
-        "published, float": ([5.0], "circle"), "published, quantised": ([3.0], "diamond"),
-        "measured with this advisor": ([9.0], "square-open"), "measured, noisy": ([8.0], "square-x-open"),
-    }  # fmt: skip
-    assert list(figure.layout.yaxis.categoryarray) == ["This machine", "i7"]  # Plotly draws from the bottom
-    assert figure.layout.xaxis.title.text == "Latency of one batch (ms)"
-
-
 def test_runtimes_are_sorted_fastest_first_and_noisy_ones_hatched() -> None:
     runs = [
         run_data.run("a", p50=49.0),

@@ -53,7 +53,7 @@ def one(table: pd.DataFrame, metric: str) -> pd.Series:
 def test_every_row_is_a_metric_of_the_registry_and_every_model_a_column() -> None:
     table = side_by_side(SCORED, {"dev": frame(run("x", latency_ms=2.0))}, ["x.a", "z.a"])
     assert set(table["metric"]) <= set(METRICS)
-    assert list(table.columns[5:]) == ["x.a @ 224", "z.a @ 224"]
+    assert list(table.columns[6:]) == ["x.a @ 224", "z.a @ 224"]
     assert one(table, "robust")["x.a @ 224"] == pytest.approx((70 + 5 * 60) / 6)
 
 
@@ -77,6 +77,17 @@ def test_speeds_in_one_row_are_of_one_setup() -> None:
     assert np.isnan(latency.iloc[0]["y.a @ 224"])
     assert latency.iloc[0]["best"] == ("x.a @ 224",)
     assert latency.iloc[1]["y.a @ 224"] == 3.0
+
+
+def test_measured_speeds_have_rows_of_their_own_and_noisy_ones_are_named() -> None:
+    own = {"evidence": "measured", "verdict": "noisy"}
+    runs = frame(run("x", latency_ms=2.0), run("z", latency_ms=4.0), run("x", latency_ms=3.0, **own))
+    table = side_by_side(SCORED, {"dev": runs.iloc[1:]}, ["x.a", "z.a"])
+    rows = table[table["metric"] == "latency_ms"].set_index("conditions")
+    setup = "eager, fp32, batch 1"
+    assert rows["x.a @ 224"].dropna().to_dict() == {f"{setup}, measured": 3.0}
+    assert rows["z.a @ 224"].dropna().to_dict() == {setup: 4.0}
+    assert rows["noisy"].to_dict() == {f"{setup}, measured": ("x.a @ 224",), setup: ()}
 
 
 def test_an_unsaid_image_size_is_the_one_with_runs_then_the_most_accurate() -> None:
@@ -166,6 +177,15 @@ def test_each_side_is_the_one_setup_that_shares_most_models() -> None:
     side_a = frame(*narrow, *latencies("a", {"x": 2.0, "y": 4.0, "z": 8.0}))
     found = device_against_device(side_a, frame(*latencies("b", {"x": 1.0, "y": 2.0, "z": 4.0})), SCORED)
     assert (found.setup_a, found.models["value_a"].to_list()) == ("eager, fp32, batch 1", [2.0, 4.0, 8.0])
+
+
+def test_a_measured_side_says_so_and_how_much_of_it_is_noisy() -> None:
+    own = [run(name, device_id="a", latency_ms=ms, evidence="measured", verdict=verdict)
+           for name, ms, verdict in (("x", 1.0, "steady"), ("y", 2.0, "noisy"))]  # fmt: skip
+    found = device_against_device(frame(*own), frame(*latencies("b", {"x": 2.0, "y": 4.0})), SCORED)
+    assert (found.setup_a, found.setup_b) == (
+        "eager, fp32, batch 1, measured, 1 of 2 noisy", "eager, fp32, batch 1",
+    )  # fmt: skip
 
 
 def test_two_models_have_no_rank_agreement() -> None:

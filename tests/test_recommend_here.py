@@ -6,9 +6,10 @@ import shutil
 
 import pandas as pd
 import pytest
+from rich.table import Table
 
-from advisor import workflows
-from advisor.advice import ties
+from advisor import charts, tables, views, workflows
+from advisor.advice import measured, ties
 from advisor.answer_json import candidate
 from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
@@ -16,6 +17,7 @@ from advisor.measure import machine as machines
 from advisor.measure.machine import Machine
 from advisor.records import Question, Reason, Recommendation
 from tests import run_data
+from tests.test_charts import trace
 from tests.test_store import speed_row
 
 HERE = run_data.MACHINE["device_id"]
@@ -141,24 +143,40 @@ def test_what_was_not_measured_is_said_to_be_not_measured(ready: Store) -> None:
 # -- which of several runs speaks --------------------------------------------------------------------
 
 
+def resnet50_compiled(store: Store) -> pd.DataFrame:
+    return store.query("runs", device_id="i7-12700h", task="infer").query(
+        "architecture == 'resnet50' and img_size == 224 and runtime == 'pytorch-compile'"
+    )
+
+
 def test_measured_beats_published_in_the_same_setup_only(ready: Store) -> None:
-    published = ready.query("runs", device_id="i7-12700h", task="infer").query(
-        "architecture == 'resnet50' and img_size == 224 and runtime == 'pytorch-compile'"
-    )
-    (twin,) = published.to_dict("records")
-    ready.save("speed", _imported(twin, latency_ms=3.0))
-    ready.save("speed", _imported(twin, latency_ms=2.0, threads="8"))
-    rows = ready.query("runs", device_id="i7-12700h", task="infer").query(
-        "architecture == 'resnet50' and img_size == 224 and runtime == 'pytorch-compile'"
-    )
+    (twin,) = resnet50_compiled(ready).to_dict("records")
+    ready.save("speed", _imported(twin, latency_ms=3.0, throughput_per_s=333.0))
+    ready.save("speed", _imported(twin, latency_ms=2.0, throughput_per_s=500.0, threads="8"))
+    rows = resnet50_compiled(ready)
     assert dict(zip(rows["threads"], rows["latency_ms"], strict=True)) == {"": 3.0, "8": 2.0}
     assert set(rows["evidence"]) == {"measured"}
     everything = ready.query("speed_rows", device_ids=["i7-12700h"])
     assert twin["row_id"] in set(everything["row_id"])  # it is still shown
 
 
+def test_measured_beats_published_in_what_was_measured_only(ready: Store) -> None:
+    (twin,) = resnet50_compiled(ready).to_dict("records")
+    assert (twin["latency_ms"], twin["throughput_per_s"]) == (16.0, 62.5)
+    ready.save("speed", _imported(twin, latency_ms=3.0))
+    rows = resnet50_compiled(ready).set_index("evidence")
+    assert rows["latency_ms"].dropna().to_dict() == {"measured": 3.0}
+    assert rows["throughput_per_s"].dropna().to_dict() == {"published": 62.5}
+    answer = ask(ready, "i7-12700h", families=("all",), runtime="pytorch-compile", max_latency_ms=3)
+    assert answer.pick is not None
+    assert (answer.pick.architecture, answer.pick.latency_ms, answer.pick.evidence) == ("resnet50", 3.0, "measured")
+    fast = ask(ready, "i7-12700h", families=("all",), runtime="pytorch-compile", min_throughput=62.5)
+    (known,) = {one.throughput_per_s for one in (*fast.ties, fast.pick) if one and one.architecture == "resnet50"}
+    assert known == 62.5
+
+
 def _imported(twin: dict[str, object], **changes: object) -> pd.DataFrame:
-    """A measured row in the setup of a published one; it states a latency alone, the published one also throughput."""
+    """A measured row in the setup of a published one, without a throughput unless given one."""
     same = ("model", "architecture", "device_id", "runtime", "software", "threads", "unit", "precision", "layout")
     row = {name: twin[name] for name in same} | {"batch_size": 1, "img_size": 224} | changes
     return speed_row(**row)
@@ -236,6 +254,80 @@ def test_noisy_run_decides_where_there_is_no_steady_one_and_the_answer_says_so(r
         "The speed of resnet50 here is noisy: Other processes used 0.8 cores. Measure it again before relying on it."
     )
     assert candidate(answer.pick)["verdict"] == "noisy"  # type: ignore[index]
+
+
+# -- how measured and noisy speeds are shown ---------------------------------------------------------
+
+
+@pytest.fixture
+def answer(ready: Store) -> Recommendation:
+    """Two measured networks, of which the more accurate one is noisy."""
+    noisy = run_data.run("r2", 10.0, reasons=("Other processes used 0.8 cores.",))
+    run_data.save(ready, run_data.run("r1", 9.0, architecture="efficientnet_b0", half_width=0.02), noisy)
+    return ask(ready, families=("all",), max_latency_ms=20)
+
+
+def test_interval_day_and_verdict_stand_beside_each_measured_speed(answer: Recommendation) -> None:
+    assert answer.pick is not None
+    assert measured.beside(answer.pick, "latency_ms") == "95 % interval 9.9–10.1 ms, measured 2026-07-01, noisy"
+    assert measured.beside(answer.pick, "throughput_per_s").startswith("95 % interval 99.01–101 img/s")
+    shown = views.family_table(answer).set_index("Family")[["Latency (ms)", "Evidence"]]
+    assert list(shown.loc["EfficientNet"]) == ["9 (8.82–9.18)", "measured 2026-07-01"]
+    assert list(shown.loc["ResNet"]) == ["10 (9.9–10.1)", "measured 2026-07-01, noisy"]
+    assert candidate(answer.pick)["measured_at"] == "2026-07-01T10:00:00+00:00"  # type: ignore[index]
+
+
+def test_terminal_says_what_was_measured_when_and_what_is_noisy(answer: Recommendation) -> None:
+    _, pick, alternatives, *_ = tables.recommendation(answer)
+    assert "10 ms (95 % interval 9.9–10.1 ms, measured 2026-07-01, noisy)." in str(pick)
+    assert isinstance(alternatives, Table)
+    evidence = [list(column.cells) for column in alternatives.columns if column.header == "evidence"]
+    assert evidence[0][0] == "measured 2026-07-01, noisy"
+    assert "measured 2026-07-01" in evidence[0]
+
+
+def test_published_speeds_have_neither_day_nor_interval(ready: Store) -> None:
+    pick = ask(ready, "i7-12700h", max_latency_ms=20).pick
+    assert pick is not None
+    assert measured.beside(pick, "latency_ms") == "published"
+
+
+def test_day_of_an_imported_run_is_that_of_the_run_and_of_other_rows_unknown(ready: Store) -> None:
+    path = ready.home.parent / "mine.csv"
+    run_data.save(ready, run_data.run("20250131T120000-123456-9f86d081", 12.0))
+    workflows.export_results(ready, path, device_id="this-machine")
+    other = Store(ready.home.parent / "other", ready.data)
+    workflows.import_results(other, path)
+    other.save("speed", speed_row(device_id=HERE, architecture="resnet18", software="", threads="2"))
+    answer = ask(other, HERE, families=("all",))
+    days = {one.architecture: one.measured_at for one in answer.front}
+    assert days == {"resnet50": "2025-01-31T12:00:00+00:00", "resnet18": ""}
+
+
+def test_chart_outlines_what_is_measured_and_signs_what_is_noisy(ready: Store, answer: Recommendation) -> None:
+    landscape = views.landscape(ready, answer.question)
+    figure = charts.front_figure(answer, landscape, "TestChip")
+    assert trace(figure, "outlined: measured").marker.line.color == charts.INK
+    noisy = trace(figure, "≈ noisy")
+    assert (set(noisy.x), noisy.text) == ({10.0}, "≈")
+    hover = trace(figure, "EfficientNet").hovertemplate
+    assert "95 % interval 8.82–9.18 ms, measured 2026-07-01, own-measurement" in hover
+    others = trace(figure, "Other families")
+    assert set(others.marker.symbol) == {"x"}  # a thin cross is nothing but its outline
+
+
+def test_table_behind_the_chart_has_interval_and_time_of_what_was_measured(
+    ready: Store, answer: Recommendation
+) -> None:
+    own = (
+        views.download_columns(views.landscape(ready, answer.question)).set_index("architecture").loc["efficientnet_b0"]
+    )
+    assert (own["ci95_low_ms"], own["ci95_high_ms"]) == pytest.approx((8.82, 9.18))
+    assert str(own["measured_at"]) == "2026-07-01 10:00:00"
+    assert "measured_at" not in views.download_columns(views.landscape(ready, Question("i7-12700h")))
+
+
+# -- intervals that cross a limit --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

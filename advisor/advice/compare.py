@@ -12,7 +12,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from advisor.advice import ties
 from advisor.advice.pareto import pareto_front
@@ -93,8 +92,8 @@ def side_by_side(
 
     Returns:
         Columns `metric` (a name of `METRICS`), `label`, `device_id`, `conditions`, `best` (a tuple of the
-        columns with the best value, empty where fewer than two are known), then one column a model, named
-        'weights @ size', with NaN where unknown.
+        columns with the best value, empty where fewer than two are known), `noisy` (of those whose speed is), then
+        one column a model, named 'weights @ size', with NaN where unknown.
 
     Raises:
         BadQuestion: Fewer than two models, or more than eight, or an image size without an accuracy.
@@ -110,7 +109,7 @@ def side_by_side(
     for device_id, runs in runs_by_device.items():
         for axis in _AXES:
             rows += _speed_rows(runs, device_id, axis, chosen, columns)
-    return pd.DataFrame(rows, columns=["metric", "label", "device_id", "conditions", "best", *columns])
+    return pd.DataFrame(rows, columns=["metric", "label", "device_id", "conditions", "best", "noisy", *columns])
 
 
 def _candidate(scored: pd.DataFrame, runs_by_device: Mapping[str, pd.DataFrame], name: str) -> pd.Series:
@@ -136,15 +135,17 @@ def _has_model(runs: pd.DataFrame, architecture: str, img_size: int) -> bool:
     return bool(((runs["architecture"] == architecture) & (runs["img_size"] == img_size)).any())
 
 
-def _row(name: str, device_id: str, conditions: str, columns: list[str], values: np.ndarray) -> dict[str, object]:
+def _row(
+    name: str, device_id: str, conditions: str, columns: list[str], values: np.ndarray, noisy: tuple[str, ...] = ()
+) -> dict[str, object]:  # fmt: skip
     metric = METRICS[name]
     known = values[~np.isnan(values)]
     best: tuple[str, ...] = ()
     if len(known) > 1 and known.min() < known.max():
         target = known.max() if metric.better == "higher" else known.min()
         best = tuple(column for column, value in zip(columns, values, strict=True) if value == target)
-    head = {"metric": name, "label": metric.label, "device_id": device_id, "conditions": conditions, "best": best}
-    return head | dict(zip(columns, values, strict=True))
+    head = {"metric": name, "label": metric.label, "device_id": device_id, "conditions": conditions}
+    return head | {"best": best, "noisy": noisy} | dict(zip(columns, values, strict=True))
 
 
 def _speed_rows(
@@ -157,8 +158,8 @@ def _speed_rows(
     if axis == "latency_ms" and (of_models["batch_size"] == 1).any():
         of_models = of_models[of_models["batch_size"] == 1]
     tables = {
-        describe_setup(dict(zip(_SETUP, setup, strict=True))): _fastest(group, axis)
-        for setup, group in of_models.groupby(list(_SETUP), dropna=False)
+        describe_setup(dict(zip(_SETUP, setup, strict=True))) + _kind(group): _fastest(group, axis)
+        for (*setup, _), group in of_models.groupby([*_SETUP, "evidence"], dropna=False)
     }
     rows = []
     uncovered = set(models)
@@ -168,15 +169,28 @@ def _speed_rows(
         if not uncovered & speeds.keys():
             break
         uncovered -= speeds.keys()
-        values = np.array([speeds.get(model, np.nan) for model in models])
-        rows.append(_row(axis, device_id, name, columns, values))
+        found = [speeds.get(model, (np.nan, False)) for model in models]
+        noisy = tuple(column for column, (_, is_noisy) in zip(columns, found, strict=True) if is_noisy)
+        values = np.array([value for value, _ in found])
+        rows.append(_row(axis, device_id, name, columns, values, noisy))
     return rows
 
 
-def _fastest(runs: pd.DataFrame, axis: Axis) -> dict[tuple[str, int], float]:
+def _fastest(runs: pd.DataFrame, axis: Axis) -> dict[tuple[str, int], tuple[float, bool]]:
+    """The best speed of each model, and whether it is noisy."""
     best = runs.sort_values(axis, ascending=axis == "latency_ms").drop_duplicates(_MODEL)
     models = zip(best["architecture"], best["img_size"].astype(int), strict=True)
-    return dict(zip(models, best[axis].astype(float), strict=True))
+    return dict(zip(models, zip(best[axis].astype(float), _noisy(best), strict=True), strict=True))
+
+
+def _noisy(runs: pd.DataFrame) -> pd.Series[bool]:
+    return runs["verdict"] == "noisy" if "verdict" in runs else pd.Series(False, index=runs.index)
+
+
+def _kind(runs: pd.DataFrame) -> str:
+    """What is said of the runs of one setup where they are not published."""
+    kind = str(runs["evidence"].iloc[0])
+    return "" if kind == "published" else f", {kind}"
 
 
 def across_devices(
@@ -192,8 +206,8 @@ def across_devices(
 
     Returns:
         Columns `metric`, `value`, `device_id`, `device`, `kind`, `task`, `img_size`, the setup, `conditions`,
-        `n_rows` (results of that very setup; the best is shown), `evidence`, `source_id`, `row_id`. Latency
-        first; then by task, image size, best value, device and row.
+        `n_rows` (results of that very setup; the best is shown), `evidence`, `verdict` (empty where it is not
+        measured here), `source_id`, `row_id`. Latency first; then by task, image size, best value, device and row.
 
     Raises:
         UnknownName: No run of that architecture.
@@ -207,12 +221,13 @@ def across_devices(
         rows = rows[rows["img_size"] == img_size]
     known = devices[["device_id", "name", "kind"]].rename(columns={"name": "device"})
     rows = rows.merge(known, on="device_id", how="left")
+    rows["verdict"] = rows["verdict"].fillna("") if "verdict" in rows else ""
     setups = zip(*(rows[name] for name in _SETUP), strict=True)
     rows["conditions"] = [describe_setup(dict(zip(_SETUP, setup, strict=True))) for setup in setups]
     parts = [_one_a_setup(rows, axis) for axis in _AXES]
     columns = [
         "metric", "value", "device_id", "device", "kind", "task", "img_size", *_SETUP, "conditions", "n_rows",
-        "evidence", "source_id", "row_id",
+        "evidence", "verdict", "source_id", "row_id",
     ]  # fmt: skip
     return pd.concat(parts, ignore_index=True)[columns]
 
@@ -289,7 +304,7 @@ def _sides(runs: pd.DataFrame, axis: Axis) -> list[pd.DataFrame]:
     model: what did not fit in memory at the common batch size was published at a smaller one.
     """
     given = runs[runs[axis].notna()]
-    setup = [c for c in _SETUP if c != "batch_size" or axis == "latency_ms"]
+    setup = [*(c for c in _SETUP if c != "batch_size" or axis == "latency_ms"), "evidence"]
     if axis == "latency_ms":
         given = given[given["batch_size"].notna()]
     ordered = given.sort_values([axis, "row_id"], ascending=[axis == "latency_ms", True], kind="stable")
@@ -323,7 +338,8 @@ def _rank_agreement(models: pd.DataFrame) -> float | None:
     speeds = models[["value_a", "value_b"]]
     if len(models) < _MIN_RANKED or (speeds.nunique() < 2).any():
         return None
-    return float(stats.spearmanr(speeds["value_a"], speeds["value_b"]).statistic)
+    # Spearman's by its definition: importing `scipy.stats` for it would take a second of the page's first visit
+    return float(speeds["value_a"].rank().corr(speeds["value_b"].rank()))
 
 
 def _movers(models: pd.DataFrame) -> tuple[tuple[Mover, ...], tuple[Mover, ...]]:
@@ -336,13 +352,15 @@ def _movers(models: pd.DataFrame) -> tuple[tuple[Mover, ...], tuple[Mover, ...]]
 
 
 def _side(runs: pd.DataFrame, axis: Axis) -> str:
-    """The setup of one side in words; for throughput with the batch sizes it holds."""
+    """The setup of one side in words, for throughput with the batch sizes it holds; and how much of it is noisy."""
     setup = {name: runs[name].iloc[0] for name in _SETUP}
     batches = runs["batch_size"].dropna()
+    noisy = int(_noisy(runs).sum())
+    kind = _kind(runs) + (f", {noisy} of {len(runs)} noisy" if noisy else "")
     if axis == "latency_ms" or batches.nunique() < 2:
-        return describe_setup(setup)
+        return describe_setup(setup) + kind
     words = describe_setup(setup | {"batch_size": batches.mode().max()})
-    return f"{words} for most, {batches.min():.0f} to {batches.max():.0f} for the rest"
+    return f"{words} for most, {batches.min():.0f} to {batches.max():.0f} for the rest{kind}"
 
 
 def _text(comparison: DeviceComparison) -> str:

@@ -38,17 +38,16 @@ def reasons(question: Question, considered: pd.DataFrame, pick: Candidate | None
 
 def crossing(question: Question, pick: Candidate) -> list[Reason]:
     """Where the median keeps a limit on speed and the worse end of its 95 % interval does not."""
-    if pick.interval is None or pick.latency_ms is None:
-        return []
-    high = pick.interval[1]
     found = []
     axis: Axis
-    for axis, limit, value, worse in (
-        ("latency_ms", question.max_latency_ms, pick.latency_ms, high),
-        ("throughput_per_s", question.min_throughput, pick.throughput_per_s, _per_s(pick, high)),
+    for axis, limit, value in (
+        ("latency_ms", question.max_latency_ms, pick.latency_ms),
+        ("throughput_per_s", question.min_throughput, pick.throughput_per_s),
     ):
-        if limit is None or value is None or worse is None:
+        interval = pick.interval_of(axis)
+        if limit is None or value is None or interval is None:
             continue
+        worse = interval[axis == "latency_ms"]
         metric = METRICS[axis]
         kept = worse <= limit if axis == "latency_ms" else worse >= limit
         if not kept:
@@ -60,5 +59,19 @@ def crossing(question: Question, pick: Candidate) -> list[Reason]:
     return found
 
 
-def _per_s(pick: Candidate, latency_ms: float) -> float | None:
-    return None if pick.batch_size is None else pick.batch_size * 1000 / latency_ms
+def beside(one: Candidate, axis: Axis) -> str:
+    """What stands beside a speed: the 95 % interval of a measured one, its kind, its day, whether it is noisy."""
+    if one.evidence != "measured" or one.interval_of(axis) is None:
+        return known_as(one)
+    return f"95 % interval {interval_words(one, axis)} {METRICS[axis].unit}, {known_as(one)}"
+
+
+def interval_words(one: Candidate, axis: Axis) -> str:
+    """The ends of the interval of a speed without their unit; a dash where there is none."""
+    interval = one.interval_of(axis)
+    return "–" if interval is None else f"{interval[0]:,.4g}–{interval[1]:,.4g}"
+
+
+def known_as(one: Candidate) -> str:
+    """The kind of evidence of a speed; of a measured one with its day, UTC, and "noisy" where it is."""
+    return f"{one.evidence} {one.measured_at[:10]}".strip() + (", noisy" if one.verdict == "noisy" else "")

@@ -11,30 +11,42 @@ ORDER BY c.weights, s.img_size;
 
 -- name: runs
 -- Every usable speed row of a device (NULL: of all) and a task: a timm architecture at a stated size, not suspect.
--- In one and the same setup one row speaks: a measured one before published ones, of measured ones one with an interval
--- before those timed more briefly beside another, then a steady one before noisy ones, then the newest, whatever the
--- versions it was measured with: old ones do not answer for what is installed now. Of published ones that contradict
--- each other the slower.
-SELECT s.row_id, s.source_id, s.model, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task,
-       s.runtime, s.software, s.threads, s.unit, s.precision, s.layout, s.batch_size, s.throughput_per_s,
-       s.latency_ms, s.peak_memory_mb, s.note, s.evidence, s.verdict, s.ci95_low_ms, s.ci95_high_ms
-FROM all_speed s
-WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect AND s.architecture <> ''
-  AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\' AND s.evidence <> 'predicted'
-  AND (s.evidence <> 'published' OR NOT EXISTS (
-    SELECT 1 FROM own_speed o
-    WHERE o.evidence = 'measured' AND NOT o.suspect AND o.device_id = s.device_id AND o.task = s.task
-      AND o.architecture = s.architecture AND o.img_size = s.img_size AND o.runtime = s.runtime
-      AND o.precision = s.precision AND o.layout = s.layout AND o.batch_size IS NOT DISTINCT FROM s.batch_size
-      AND o.software = s.software AND o.threads = s.threads AND o.unit = s.unit))
+-- In one and the same setup one row speaks for each quantity: a measured one before published ones, of measured ones
+-- one with an interval before those timed more briefly beside another, then a steady one before noisy ones, then the
+-- newest, whatever the versions it was measured with: old ones do not answer for what is installed now. Of published
+-- ones that contradict each other the slower. A published row keeps what was not measured there, be it the throughput.
+WITH ours AS (
+    SELECT architecture, img_size, device_id, runtime, precision, layout, batch_size, software, threads, unit,
+           count(latency_ms) > 0 AS latency, count(throughput_per_s) > 0 AS throughput
+    FROM own_speed WHERE evidence = 'measured' AND NOT suspect AND task = $task GROUP BY ALL
+), usable AS (
+    SELECT s.* REPLACE (CASE WHEN o.latency AND s.evidence = 'published' THEN NULL ELSE s.latency_ms END AS latency_ms,
+                        CASE WHEN o.throughput AND s.evidence = 'published' THEN NULL ELSE s.throughput_per_s END
+                        AS throughput_per_s),
+           o.architecture IS NOT NULL AS measured_too
+    FROM all_speed s
+    LEFT JOIN ours o ON o.architecture = s.architecture AND o.img_size = s.img_size AND o.device_id = s.device_id
+          AND o.runtime = s.runtime AND o.precision = s.precision AND o.layout = s.layout
+          AND o.batch_size IS NOT DISTINCT FROM s.batch_size AND o.software = s.software AND o.threads = s.threads
+          AND o.unit = s.unit
+    WHERE ($device_id::VARCHAR IS NULL OR s.device_id = $device_id::VARCHAR) AND s.task = $task AND NOT s.suspect
+      AND s.architecture <> '' AND s.img_size IS NOT NULL AND s.architecture NOT LIKE 'test\_%' ESCAPE '\'
+      AND s.evidence <> 'predicted'
+)
+SELECT row_id, source_id, model, architecture, CAST(img_size AS INTEGER) AS img_size, device_id, task, runtime,
+       software, threads, unit, precision, layout, batch_size, throughput_per_s, latency_ms, peak_memory_mb, note,
+       evidence, verdict, ci95_low_ms, ci95_high_ms, started_at AS measured_at
+FROM usable
+WHERE NOT measured_too OR latency_ms IS NOT NULL OR throughput_per_s IS NOT NULL
 QUALIFY row_number() OVER (
-    PARTITION BY s.architecture, s.img_size, s.device_id, s.runtime, s.precision, s.layout, s.batch_size,
-                 CASE WHEN s.source_id = 'own-measurement' THEN '' ELSE s.software END, s.threads, s.unit, s.evidence, s.latency_ms IS NULL, s.throughput_per_s IS NULL
+    PARTITION BY architecture, img_size, device_id, runtime, precision, layout, batch_size,
+                 CASE WHEN source_id = 'own-measurement' THEN '' ELSE software END, threads, unit, evidence,
+                 latency_ms IS NULL, throughput_per_s IS NULL
     -- imported runs have the time of their import; their ids, which are in the order of time, tell them apart
-    ORDER BY s.ci95_low_ms IS NULL, coalesce(s.verdict = 'noisy', false), s.measured_at DESC,
-             CASE WHEN s.source_id = 'own-measurement' THEN s.source_file END DESC,
-             s.latency_ms DESC, s.throughput_per_s, s.row_id) = 1
-ORDER BY s.row_id;
+    ORDER BY ci95_low_ms IS NULL, coalesce(verdict = 'noisy', false), usable.measured_at DESC,
+             CASE WHEN source_id = 'own-measurement' THEN source_file END DESC,
+             latency_ms DESC, throughput_per_s, row_id) = 1
+ORDER BY row_id;
 
 -- name: devices
 -- Devices with the number of speed rows, of timm architectures, and of those that can decide, most evidence first.

@@ -40,6 +40,9 @@ SELECT 'own:' || left(s.row_key, 12) AS row_id,
        CASE WHEN s.source_id = 'own-measurement' AND s.note LIKE 'noisy: %' OR r.verdict = 'noisy' THEN 'noisy'
             WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.verdict END AS verdict,
        coalesce(r.started_at, s.saved_at) AS measured_at,
+       -- the id of a run begins with the time it was started; of other imported rows only the time of import is known
+       coalesce(r.started_at, CASE WHEN s.source_id = 'own-measurement'
+                THEN try_strptime(left(s.source_file, 15), '%Y%m%dT%H%M%S') END) AS started_at,
        CASE WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.ci95_low_ms END AS ci95_low_ms,
        CASE WHEN s.task = 'infer' AND s.batch_size = r.batch_size THEN r.ci95_high_ms END AS ci95_high_ms
 FROM own.speed s
@@ -48,10 +51,10 @@ WHERE r.deleted IS NOT TRUE;
 
 CREATE TEMP VIEW all_speed AS
 SELECT row_id, {speed_columns}, evidence, NULL::VARCHAR AS verdict, NULL::TIMESTAMP AS measured_at,
-       NULL::DOUBLE AS ci95_low_ms, NULL::DOUBLE AS ci95_high_ms
+       NULL::TIMESTAMP AS started_at, NULL::DOUBLE AS ci95_low_ms, NULL::DOUBLE AS ci95_high_ms
 FROM speed
 UNION ALL
-SELECT row_id, {speed_columns}, evidence, verdict, measured_at, ci95_low_ms, ci95_high_ms FROM own_speed;
+SELECT row_id, {speed_columns}, evidence, verdict, measured_at, started_at, ci95_low_ms, ci95_high_ms FROM own_speed;
 
 CREATE TEMP VIEW all_accuracy AS
 SELECT row_id, {accuracy_columns}, evidence FROM accuracy
