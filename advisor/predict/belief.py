@@ -57,12 +57,14 @@ class Belief:
     """The prior of one setup over all profiles of a history.
 
     Attributes:
+        rates: Shape (n_terms,): ms per unit of each term that devices of the kind share, but for the common speed.
         bases: Shape (n_bases, n): log ms, but for the common speed. The first is what devices of the kind share; each
             other one is a published column, completed. The probes say which to trust.
         loadings: Shape (n, n_factors): what each unknown number adds to the logarithm.
         scale_of: Shape (n_factors,): which scale the number has, a place in `Scales`.
     """
 
+    rates: NDArray[np.float64]
     bases: NDArray[np.float64]
     loadings: NDArray[np.float64]
     scale_of: NDArray[np.intp]
@@ -118,7 +120,7 @@ def belief(past: History, setup: Setup) -> Belief:
         scale_of.append(np.full(len(other), _OTHER))
     columns = [np.log(terms @ floored(p.rates, terms)) + p.deviation for p in past.patterns]
     bases = np.vstack([mean, *columns])
-    return Belief(bases, np.hstack(factors), np.concatenate(scale_of), likeness(past.profiles))
+    return Belief(rates, bases, np.hstack(factors), np.concatenate(scale_of), likeness(past.profiles))
 
 
 def _costs_of(past: History, pattern: Pattern) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,13 +4,14 @@ An operator's time = (a call + its multiply-adds, bytes and weights, each times 
                      x a smooth function of its shape.
 The rates are fitted by relative error, which a time that a busy moment made a hundred times longer hardly moves, and
 shrunk towards those that published devices share. The smooth function is a Gaussian process on the logarithms of the
-shape; far from every timed operator it returns to 1, so that large operators are extrapolated by the rates alone.
+shape; far from every timed operator it returns to 1, so that large operators are extrapolated by the rates alone, and
+the doubt grows. Its kernel gives all operators of one probe a common factor, the state of the machine in that moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import functools
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,20 +20,37 @@ from scipy.optimize import nnls
 
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
-from advisor.predict.profile import OPERATOR_COLUMNS
+from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
 from advisor.predict.signature import signature
 
-_SHAPE = ("rows", "inner", "columns", "products", "bytes", "weight_bytes", "kernel_height", "stride_height")
-_LENGTH = 2.0  # of a logarithm: operators a factor of 7 apart in one side say little about each other
-# standard deviations of logarithms: of the smooth function, of what a probe's operators have in common (the state of
-# the machine in that moment), and of a single time
-_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.1, 0.15
+MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a moment
+_LENGTH = 2.5  # of a logarithm: operators a factor of 12 apart in one side say little about each other
+# standard deviations of logarithms: of the smooth function, of what a probe's operators have in common, of one time
+_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.25, 0.2
 _SHRINK = 1.0  # weight of a published rate, in timed operators
-_MOST_POINTS = 500  # of a class; those with most time first
-_MOST_DEVIATION = 2.0
+_MOST_POINTS = 400  # of a class; more are thinned out evenly
+_MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
 _MOST_WATCHED = 2.0
-_GRAIN = (1.0, 1.0, 1e3)  # MACs, bytes and weight bytes below which a term is nothing
+_CHUNK = 4000  # operators at a time, which keeps the kernel within some 10 MB
+_LEAST_MS = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What probes teach about all networks.
+
+    Attributes:
+        class_ms: Shape (n_profiles, n_kinds): time of each class of `costs.KINDS` in one pass.
+        doubt: Shape (n_profiles,): standard deviation of the logarithm of their sum that comes from operators unlike
+            every timed one.
+        probe_ms: Shape (n_probes,): each probe's latency by the operators of the others; of those without usable
+            times of operators, by all.
+    """
+
+    class_ms: NDArray[np.float64]
+    doubt: NDArray[np.float64]
+    probe_ms: NDArray[np.float64]
 
 
 def usable(probe: Probe) -> bool:
@@ -41,113 +59,125 @@ def usable(probe: Probe) -> bool:
     return bool(probe.operators) and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
 
 
-class OperatorModel:
-    """Times of operators; `fit` learns from probes.
+@functools.lru_cache(maxsize=4)
+def taught(profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int) -> Taught | None:
+    """What the operators of probes say about every profile; None with fewer than `MIN_TIMED` usable probes.
 
     Args:
-        rates: Shape (n_terms,), in the order of `costs.TERMS`: what published devices share, at any speed.
+        rates: Of every term of `costs.TERMS`, as published devices share them, at any speed.
+        batch_size: Of the pass that is asked about; the probes' own may be another one.
     """
-
-    def __init__(self, rates: NDArray[np.float64]) -> None:
-        self._published = rates
-
-    def fit(self, probes: Sequence[Probe]) -> OperatorModel:
-        """Learn from the operators of probes; those that are not `usable` are left out."""
-        self.probes_ = [i for i, probe in enumerate(probes) if usable(probe)]
-        frames = [_timed(probes[i], i) for i in self.probes_]
-        self.timed_ = pd.concat(frames, ignore_index=True)
-        self._rates_by_kind = self._fitted_rates()
-        means = self._mean(self.timed_, 1)
-        self._deviation = np.clip(np.log(self.timed_["ms"] / means).to_numpy(), -_MOST_DEVIATION, _MOST_DEVIATION)
-        return self
-
-    def _fitted_rates(self) -> dict[int, NDArray[np.float64]]:
-        terms, kinds = _terms(self.timed_, 1), kinds_of(self.timed_)
-        times = self.timed_["ms"].to_numpy()
-        published = {kind: self._of_kind(kind) for kind in range(len(KINDS))}
-        guess = np.array([terms[i] @ published[kind] for i, kind in enumerate(kinds)])
-        speed = float(np.exp(np.median(np.log(times / guess))))
-        found = {}
-        for kind, prior in published.items():
-            rows = np.flatnonzero(kinds == kind)
-            prior = np.maximum(prior * speed, 1e-30)
-            relative = terms[rows] * prior / times[rows, None]
-            weights = np.sqrt(self._weights(rows))[:, None]
-            a = np.vstack([relative * weights, np.sqrt(_SHRINK) * np.eye(len(prior))])
-            b = np.concatenate([weights[:, 0], np.sqrt(_SHRINK) * np.ones(len(prior))])
-            found[kind] = nnls(a, b)[0] * prior
-        return found
-
-    def _weights(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        return np.ones(len(rows))
-
-    def _of_kind(self, kind: int) -> NDArray[np.float64]:
-        """Published rates of a kind: a call, a MAC, a byte that grows with the batch, a byte of weights; ms."""
-        n = len(KINDS)
-        r = self._published
-        return np.array([r[2 * n + 1 + kind], r[kind], r[n + kind], r[2 * n]])
-
-    def _mean(self, operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-        terms, kinds = _terms(operators, batch_size), kinds_of(operators)
-        rates = np.vstack([self._rates_by_kind[kind] for kind in range(len(KINDS))])
-        return np.asarray(np.maximum((terms * rates[kinds]).sum(axis=1), 1e-9))
-
-    def times_ms(self, operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-        """Shape (n_operators,): of each operator of profiles, at a batch size."""
-        kinds, known = kinds_of(operators), kinds_of(self.timed_)
-        deviation = np.zeros(len(operators))
-        x, x_known = _shape(operators, batch_size), _shape(self.timed_, 1)
-        probe = self.timed_["probe"].to_numpy()
-        self._left_out = np.zeros(len(self.timed_))
-        for kind in range(len(KINDS)):
-            points, wanted = np.flatnonzero(known == kind), np.flatnonzero(kinds == kind)
-            if not len(points):
-                continue
-            within = _kernel(x_known[points], x_known[points])
-            within += _MOMENT**2 * (probe[points][:, None] == probe[points])
-            within[np.diag_indices_from(within)] += _SINGLE**2
-            inverse = np.linalg.inv(within)
-            solved = inverse @ self._deviation[points]
-            for one in np.unique(probe[points]):
-                block = np.flatnonzero(probe[points] == one)
-                own = np.linalg.solve(inverse[np.ix_(block, block)], solved[block])
-                self._left_out[points[block]] = self._deviation[points[block]] - own
-            for start in range(0, len(wanted), 4000):
-                some = wanted[start : start + 4000]
-                deviation[some] = _kernel(x[some], x_known[points]) @ solved
-        return np.asarray(self._mean(operators, batch_size) * np.exp(deviation))
-
-    def probe_sums(self) -> dict[int, float]:
-        """Each probe's latency in ms by the operators of the other probes."""
-        ms = self._mean(self.timed_, 1) * np.exp(self._left_out)
-        sums = pd.Series(ms * self.timed_["count"].to_numpy()).groupby(self.timed_["probe"].to_numpy()).sum()
-        return {int(k): float(v) for k, v in sums.items()}
-
-
-def _kernel(a, b):
-    squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return _SMOOTH**2 * np.exp(-0.5 * np.maximum(squared, 0.0) / _LENGTH**2)
+    timed = [_timed(probe, place) for place, probe in enumerate(probes) if usable(probe)]
+    if len(timed) < MIN_TIMED:
+        return None
+    points = _thinned(pd.concat(timed, ignore_index=True))
+    by_kind = _fitted_rates(points, np.array(rates))
+    mean = _mean(points, 1, by_kind)
+    deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
+    smooth, unsure, left_out = _smoothed(profiles.operators, batch_size, points, deviation)
+    each_ms = _mean(profiles.operators, batch_size, by_kind) * np.exp(smooth)
+    of_kind = np.eye(len(KINDS))[kinds_of(profiles.operators)]
+    class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
+    doubts = np.asarray(profiles.counts @ ((each_ms * unsure)[:, None] * of_kind))
+    total_ms = class_ms.sum(axis=1)
+    probe_ms = total_ms[profiles.rows([probe.key for probe in probes])]
+    own_ms = pd.Series(mean * np.exp(left_out) * points["share"].to_numpy()).groupby(points["probe"].to_numpy()).sum()
+    for place, ms in own_ms.items():
+        probe_ms[int(str(place))] = ms * float(points.loc[points["probe"] == place, "whole"].iloc[0])
+    return Taught(class_ms, np.sqrt(np.square(doubts).sum(axis=1)) / total_ms, probe_ms)
 
 
 def _timed(probe: Probe, place: int) -> pd.DataFrame:
+    """Its operators; their times add up to the latency, since watching them slows a pass down."""
     watched_ms = sum(o.count * o.time_ms for o in probe.operators)
-    scale = probe.latency_ms / watched_ms
-    rows = [asdict(signature(o)) | {"ms": max(o.time_ms * scale, 1e-5), "count": o.count, "probe": place}
-            for o in probe.operators]
-    return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count", "probe"])
+    rows = [
+        asdict(signature(o)) | {"ms": max(o.time_ms * probe.latency_ms / watched_ms, _LEAST_MS), "count": o.count}
+        for o in probe.operators
+    ]
+    return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place)
+
+
+def _thinned(points: pd.DataFrame) -> pd.DataFrame:
+    """At most `_MOST_POINTS` of a class. `share` x `whole` makes a probe's kept operators stand for all of it."""
+    kinds = kinds_of(points)
+    kept = [np.flatnonzero(kinds == kind) for kind in range(len(KINDS))]
+    kept = [rows[:: -(-len(rows) // _MOST_POINTS)] for rows in kept if len(rows)]
+    spent = points["ms"] * points["count"]
+    whole = spent.groupby(points["probe"]).sum()
+    rest = points.assign(share=points["count"].astype(float), spent=spent).iloc[np.sort(np.concatenate(kept))]
+    known = rest.groupby("probe")["spent"].sum()
+    return rest.assign(whole=rest["probe"].map(whole / known)).reset_index(drop=True)
+
+
+def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (n_kinds, 4): ms a call, a MAC, a byte that grows with the batch, a byte of weights; none negative."""
+    n = len(KINDS)
+    calls, macs, moved = published[2 * n + 1 :], published[:n], published[n : 2 * n]
+    prior = np.column_stack([calls, macs, moved, np.full(n, published[2 * n])])
+    terms, kinds, times = _terms(points, 1), kinds_of(points), points["ms"].to_numpy()
+    guess = np.maximum((terms * prior[kinds]).sum(axis=1), 1e-300)
+    prior = np.maximum(prior * np.exp(np.median(np.log(times / guess))), 1e-300)
+    found = np.empty_like(prior)
+    for kind in range(n):
+        rows = np.flatnonzero(kinds == kind)
+        relative = terms[rows] * prior[kind] / times[rows, None]
+        shrunk = np.sqrt(_SHRINK) * np.eye(4)
+        wanted = np.concatenate([np.ones(len(rows)), np.full(4, np.sqrt(_SHRINK))])
+        found[kind] = nnls(np.vstack([relative, shrunk]), wanted)[0] * prior[kind]
+    return found
+
+
+def _mean(operators: pd.DataFrame, batch_size: int, by_kind: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum((_terms(operators, batch_size) * by_kind[kinds_of(operators)]).sum(axis=1), _LEAST_MS))
+
+
+def _smoothed(
+    wanted: pd.DataFrame, batch_size: int, points: pd.DataFrame, deviation: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of the operators wanted: mean and standard deviation of the smooth function; of the points: without their probe.
+
+    Each class by itself. What a probe's points are without it follows from the inverse of the kernel (Rasmussen and
+    Williams 2006, section 5.4.2, with a block in the place of a point).
+    """
+    kinds, known = kinds_of(wanted), kinds_of(points)
+    x, x_known, probe = _shape(wanted, batch_size), _shape(points, 1), points["probe"].to_numpy()
+    mean, unsure, left_out = np.zeros(len(wanted)), np.full(len(wanted), _SMOOTH), np.zeros(len(points))
+    for kind in np.unique(known):
+        here, asked = np.flatnonzero(known == kind), np.flatnonzero(kinds == kind)
+        within = _kernel(x_known[here], x_known[here]) + _MOMENT**2 * (probe[here][:, None] == probe[here])
+        inverse = np.linalg.inv(within + _SINGLE**2 * np.eye(len(here)))
+        solved = inverse @ deviation[here]
+        for one in np.unique(probe[here]):
+            block = np.flatnonzero(probe[here] == one)
+            own = np.linalg.solve(inverse[np.ix_(block, block)], solved[block])
+            left_out[here[block]] = deviation[here[block]] - own
+        for start in range(0, len(asked), _CHUNK):
+            some = asked[start : start + _CHUNK]
+            onto = _kernel(x[some], x_known[here])
+            mean[some] = onto @ solved
+            unsure[some] = np.sqrt(np.maximum(_SMOOTH**2 - ((onto @ inverse) * onto).sum(axis=1), 0.0))
+    return mean, unsure, left_out
+
+
+def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(_SMOOTH**2 * np.exp(-0.5 * np.maximum(squared, 0.0) / _LENGTH**2))
 
 
 def _terms(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-    macs, weights = operators["macs"].to_numpy(np.float64), operators["weight_bytes"].to_numpy(np.float64)
+    """Shape (n_operators, 4): what the rates of `_fitted_rates` are multiplied with."""
+    macs, weights = (operators[name].to_numpy(np.float64) for name in ("macs", "weight_bytes"))
     moved = operators["bytes"].to_numpy(np.float64) - weights
     return np.column_stack([np.ones(len(macs)), macs * batch_size, moved * batch_size, weights])
 
 
 def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-    f = {name: operators[name].to_numpy(np.float64) for name in _SHAPE}
-    moved = (f["bytes"] - f["weight_bytes"]) * batch_size
-    return np.column_stack([
-        np.log(f["rows"] * batch_size + 1), np.log(f["inner"] + 1), np.log(f["columns"] + 1),
-        np.log(f["products"] + 1), np.log(moved + 1e3), 0.5*np.log(f["weight_bytes"] + 1e3),
-        2 * np.log(f["kernel_height"]), 2 * np.log(f["stride_height"]),
-    ])
+    """Shape (n_operators, n_features): logarithms, so that a length is a factor."""
+    rows, inner, columns, products, weights = (
+        operators[name].to_numpy(np.float64) for name in ("rows", "inner", "columns", "products", "weight_bytes")
+    )
+    moved = (operators["bytes"].to_numpy(np.float64) - weights) * batch_size
+    kernel, stride = (operators[name].to_numpy(np.float64) for name in ("kernel_height", "stride_height"))
+    logs = [np.log1p(rows * batch_size), np.log1p(inner), np.log1p(columns), np.log1p(products), np.log(moved + 1e3)]
+    # a kernel of 3 beside one of 5 is as different as a channel count of 100 beside 300
+    return np.column_stack([*logs, 0.5 * np.log(weights + 1e3), 2 * np.log(kernel), 2 * np.log(stride)])

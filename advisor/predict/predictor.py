@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from advisor.errors import BadQuestion
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.history import History
+from advisor.predict.own_bases import OwnBase, own_bases
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -24,6 +26,9 @@ _EXPECTED_PROBES = 10.0
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
 _NEARNESS = (1.0, 0.5, 0.25)
+# How much noisier than published figures the probes may be, whatever the setup is like: a machine that others use too
+# changes its pace by a fifth from one minute to the next.
+_NOISINESS = (1.0, 3.0, 9.0)
 _LEAST_NOISE = 0.01  # of a logarithm: published figures have three or four digits, and a second run differs by more
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -57,37 +62,30 @@ class Posterior:
         return np.asarray(norm.cdf((np.log(budget_ms) - self.mean) / self.deviation))
 
 
-@dataclass(frozen=True, eq=False)
-class OwnBase:
-    """A first guess of all log latencies that the probes themselves have taught, beside those of a belief.
-
-    Attributes:
-        everywhere: Shape (n_profiles,).
-        at_probes: Shape (n_probes,): of each probe, by the other probes alone; else it would seem better than it is.
-    """
-
-    everywhere: NDArray[np.float64]
-    at_probes: NDArray[np.float64]
-
-
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
     wanted: NDArray[np.intp], own: Sequence[OwnBase] = (),
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
-    Every base is corrected at every nearness; they are averaged with the weights that the probes give them (Bayesian
-    model averaging), and the mixture is taken for a normal with its mean and variance.
+    Every base is corrected at every nearness and noisiness; they are averaged with the weights that the probes give
+    them (Bayesian model averaging), and the mixture is taken for a normal with its mean and variance.
+
+    Args:
+        rows: Of the probes, in the profiles of the belief.
+        wanted: Rows to predict.
+        own: Bases that the probes of this device have taught, beside those of the belief.
     """
     scales = prior.scales
     at_probes = np.vstack([believed.bases[:, rows], *(base.at_probes for base in own)])
     everywhere = np.vstack([believed.bases[:, wanted], *(base.everywhere[wanted] for base in own)])
+    doubts = np.vstack([np.zeros((len(believed.bases), len(wanted))), *(base.doubt[wanted] ** 2 for base in own)])
     logs = np.log(latency_ms) - at_probes  # (n_bases, n_probes)
     within, between = believed.covariance(rows, rows, scales), believed.covariance(wanted, rows, scales)
     alone = believed.variance(wanted, scales)
     means, variances, evidence = [], [], []
-    for nearness in _NEARNESS:
-        noise = max(nearness * scales.noise, _LEAST_NOISE) ** 2
+    for nearness, noisiness in itertools.product(_NEARNESS, _NOISINESS):
+        noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
         lower = cholesky(SPEED**2 + nearness**2 * within + noise * np.eye(len(rows)), lower=True)
         whitened = solve_triangular(lower, logs.T, lower=True)  # (n_probes, n_bases)
         told = solve_triangular(lower, (SPEED**2 + nearness**2 * between).T, lower=True)
@@ -95,7 +93,7 @@ def posterior(
         left = SPEED**2 + nearness**2 * alone + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
         common = (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
-        variances.append(np.outer(common, np.maximum(left, noise)))
+        variances.append(np.outer(common, np.maximum(left, noise)) + doubts)
         evidence.append(_evidence(lower, surprise) - _prior_weight(len(believed.bases), len(own)))
     weights = np.exp(np.concatenate(evidence) - np.max(evidence))
     weights /= weights.sum()
@@ -146,9 +144,14 @@ class Predictor:
             raise BadQuestion("A predictor learns one device: give it probes of one.")
         for setup, given in probes.items():
             check_enough(setup, given)
-        self.rows_ = {setup: self.past.profiles.rows([probe.key for probe in given]) for setup, given in probes.items()}
-        self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in probes.items()}
-        self.belief_ = {setup: belief(self.past, setup) for setup in probes}
+        # in one order whatever they were measured in
+        ordered = {setup: sorted(probes[setup], key=lambda p: (p.key, p.latency_ms)) for setup in sorted(probes)}
+        profiles = self.past.profiles
+        self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
+        self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
+        self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
+        rates = {setup: believed.rates for setup, believed in self.belief_.items()}
+        self.own_ = own_bases(profiles, ordered, rates)
         return self
 
     def posterior(self, setup: Setup, wanted: NDArray[np.intp] | None = None) -> Posterior:
@@ -163,7 +166,9 @@ class Predictor:
                 f"{setup.device_id}, and other setups say nothing certain about it: measure probes there."
             )
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
-        return posterior(self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows)
+        return posterior(
+            self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup]
+        )
 
     def predict_quantiles(
         self, profiles: Profiles, setup: Setup, *, quantiles: Sequence[float] = QUANTILES
