@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from advisor import answer_json, workflows_predict
+from advisor import answer_json, workflows, workflows_predict
+from advisor.predict import backtest_file
 from advisor.predict.backtest_plan import DRAWS, N_PROBES, Plan
 from advisor.predict.profiling import BuildReport
 from advisor.tables import Printable
@@ -56,14 +58,18 @@ def _report(report: BuildReport) -> Iterator[Printable]:
 @click.command()
 @click.option("--draws", type=click.IntRange(1, 1000), default=DRAWS, show_default=True, help="Random probe sets.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random probe sets.")
+@click.option("--save", is_flag=True, help="Keep it in data/backtest.json, which the page This machine shows.")
 @as_json
-def backtest(draws: int, seed: int, json_: bool) -> None:
+def backtest(draws: int, seed: int, save: bool, json_: bool) -> None:
     """Hold every published device out, predict it from a few probes, and judge predictions and advice (minutes)."""
     with opened_store() as store, bar("held-out devices") as advance:
         found = workflows_predict.backtest(
             store, Plan(N_PROBES, draws, seed), lambda done, total, name: advance(done / max(total, 1), name)
         )
-    show(_backtest_record(found), json_, lambda: _backtest_tables(found))
+    record = _backtest_record(found)
+    if save:
+        backtest_file.save(workflows.DATA, record, datetime.now(UTC).date().isoformat())
+    show(record, json_, lambda: _backtest_tables(found))
 
 
 def _backtest_record(found: Backtest) -> dict[str, object]:

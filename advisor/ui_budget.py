@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from advisor import ui, views, workflows
+from advisor import ui, ui_limits, views, workflows
 from advisor.evidence.store import Store
 from advisor.links import from_link, to_link
-from advisor.metrics import ACCURACIES, METRICS
+from advisor.metrics import METRICS
 from advisor.records import Device, Question
 
 _FIELDS = (
@@ -22,7 +22,6 @@ _FIELDS = (
 _SETUP = ("runtime", "precision", "layout", "batch_size")
 _WORDS = {
     "infer": "Inference", "train": "Training", "latency_ms": "Latency", "throughput_per_s": "Throughput",
-    "any": "Any", "commercial": "Commercial use", "imagenet-1k": "ImageNet-1k only", "all": "all families",
 }  # fmt: skip
 
 
@@ -43,8 +42,9 @@ def ask(store: Store) -> Question:
     with st.sidebar:
         _what(store, known)
         _limit(store)
-        _which_models(store)
-        _more_limits()
+        ui_limits.which_models(store, "rec_", on_change=_touched)
+        second = ("second",) if st.session_state["rec_judge"] == "latency_ms" else ()
+        ui_limits.more("rec_", (*ui_limits.FIELDS, *second), on_change=_touched)
         _setup(store)
         st.button("Start over", on_click=set_question, args=(store, None), type="tertiary", icon=":material/undo:")
     question = _question()
@@ -164,55 +164,6 @@ def _limit(store: Store) -> None:
     number.number_input(
         METRICS[judged].unit, key="rec_limit", value=None, format="%g", step=None, placeholder="no limit",
         on_change=_touched, help="The exact limit; empty means none.",
-    )  # fmt: skip
-
-
-def _which_models(store: Store) -> None:
-    st.multiselect(
-        "Families", ["all", *workflows.families(store)], key="rec_families", on_change=_touched,
-        format_func=_word,
-    )  # fmt: skip
-    st.selectbox(
-        "Accuracy that decides", list(ACCURACIES), key="rec_accuracy", on_change=_touched,
-        format_func=lambda name: METRICS[name].label,
-    )  # fmt: skip
-
-
-def _more_limits() -> None:
-    with st.expander(_more_label(), key="rec_more", on_change="rerun") as opened:
-        if not opened.open:
-            return
-        _number("min_accuracy", "Accuracy at least (%)")
-        _number("max_params_m", "Parameters at most (M)")
-        _number("max_file_mb", "Weights file at most (MB)")
-        _number("max_memory_mb", "Peak memory at most (MB)", help="Unknown memory does not pass.")
-        _number("max_img_size", "Image size at most (px)")
-        if st.session_state["rec_judge"] == "latency_ms":
-            _number("second", "Throughput at least, in the same run (img/s)")
-        for field, label, options in (
-            ("licence", "Licence", ["any", "commercial"]),
-            ("pretraining", "Pretraining", ["any", "imagenet-1k"]),
-        ):
-            st.segmented_control(
-                label, options, key=f"rec_{field}", format_func=_word, required=True, on_change=_touched,
-                width="stretch", persist_state="page",
-            )  # fmt: skip
-
-
-def _more_label() -> str:
-    """Says how many limits are set, since the closed box does not draw them."""
-    state = st.session_state
-    unset = {"licence": "any", "pretraining": "any"}
-    fields = ("min_accuracy", "max_params_m", "max_file_mb", "max_memory_mb", "max_img_size", "second", *unset)
-    n_set = sum(state.get(f"rec_{field}") != unset.get(field) for field in fields)
-    return f"More limits ({n_set} set)" if n_set else "More limits"
-
-
-def _number(field: str, label: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own name
-    whole = field == "max_img_size"
-    st.number_input(
-        label, key=f"rec_{field}", value=None, step=1 if whole else None, format="%d" if whole else "%g",
-        placeholder="any", on_change=_touched, help=help, persist_state="page",
     )  # fmt: skip
 
 

@@ -1,0 +1,213 @@
+"""Figures of predictions: how they tighten, how they did, every network under its accuracy, the path of a search.
+
+What is predicted is drawn open and light, with its interval where there is room; what is measured is filled and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from advisor.charts import INK, LIMIT_COLOUR, NOISY_SIGN, SERIES_SIGNS, layout
+
+if TYPE_CHECKING:
+    from advisor.predict.foretold import Foretold, Step
+
+BLUE, ORANGE, GREEN = (SERIES_SIGNS[i][0] for i in range(3))
+_HEIGHT_PX = 300
+_ZOO_HEIGHT_PX = 460
+_LATENCY = "Latency (ms)"
+_BAND = "rgba(10, 134, 201, 0.18)"
+
+
+def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
+    """How wide the 90 % intervals of all networks are after each probe.
+
+    Args:
+        steps: One a number of probes, ascending; may be empty.
+        n_probes: How many are planned, so that the axis stays as it is while they come.
+    """
+    n = [step.n_probes for step in steps]
+    low, middle, high = (np.array([step.ratio for step in steps]).reshape(-1, 3).T) if steps else ([], [], [])
+    figure = go.Figure(layout=_layout("Probes measured", "90 % interval, upper ÷ lower end"))
+    figure.add_scatter(x=n, y=high, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
+    figure.add_scatter(
+        x=n, y=low, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=_BAND, hoverinfo="skip",
+        name="nine in ten of all networks",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=n, y=middle, mode="lines+markers", line={"color": BLUE, "width": 2}, marker={"size": 7}, name="their median",
+        customdata=np.column_stack([low, high]) if steps else None,
+        hovertemplate="after %{x} probes: %{y:.2f}<br>nine in ten from %{customdata[0]:.2f} to %{customdata[1]:.2f}"
+        "<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(range=[0.5, max([n_probes, *n]) + 0.5], dtick=2, tick0=2)
+    most = max([2.0, *([float(np.max(high))] if steps else [])])
+    figure.update_yaxes(range=[1.0 - 0.03 * (most - 1), most * 1.05])
+    return figure
+
+
+def foretold_figure(found: Sequence[Foretold]) -> go.Figure:
+    """Measurements beside what had been predicted before them, with the 90 % intervals; on the line it came true."""
+    figure = go.Figure(layout=_layout("Measured (ms)", "Predicted before (ms)", log=True))
+    for inside, name, colour, symbol in (
+        (True, "within its 90 % interval", BLUE, "circle-open"),
+        (False, "outside it", ORANGE, "diamond-open"),
+    ):
+        some = [one for one in found if one.inside is inside]
+        if not some:
+            continue
+        figure.add_scatter(
+            x=[one.measured_ms for one in some], y=[one.p50_ms for one in some], mode="markers", name=name,
+            marker={"color": colour, "symbol": symbol, "size": 9, "line": {"width": 2}},
+            error_y={
+                "type": "data", "symmetric": False, "thickness": 1.2, "width": 3, "color": colour,
+                "array": [one.hi90_ms - one.p50_ms for one in some],
+                "arrayminus": [one.p50_ms - one.lo90_ms for one in some],
+            },
+            customdata=[[one.architecture, one.img_size, one.lo90_ms, one.hi90_ms] for one in some],
+            hovertemplate="<b>%{customdata[0]}</b> · %{customdata[1]} px<br>measured %{x:,.4g} ms<br>predicted "
+            "%{y:,.4g} ms (%{customdata[2]:,.4g}–%{customdata[3]:,.4g})<extra></extra>",
+        )  # fmt: skip
+    if found:
+        ends = [one.measured_ms for one in found] + [one.lo90_ms for one in found] + [one.hi90_ms for one in found]
+        span = [min(ends) / 1.15, max(ends) * 1.15]
+        figure.add_scatter(
+            x=span, y=span, mode="lines", line={"color": INK, "width": 1, "dash": "dot"}, name="as predicted",
+            hoverinfo="skip",
+        )  # fmt: skip
+        for axis in (figure.update_xaxes, figure.update_yaxes):
+            axis(range=[float(np.log10(end)) for end in span])
+    return figure
+
+
+def zoo_figure(frame: pd.DataFrame, accuracy_title: str, *, limit_ms: float | None = None) -> go.Figure:
+    """Every network of one setup over latency and accuracy: predicted ones open and light, measured ones filled.
+
+    Intervals are drawn for the front alone, where a choice is made; the others have them in their hover text.
+
+    Args:
+        frame: Columns `architecture`, `img_size`, `weights`, `accuracy`, `p50_ms`, `lo90_ms`, `hi90_ms`, `evidence`,
+            `verdict`, `on_front`.
+    """
+    arranged = layout(_LATENCY, accuracy_title, log_x=True, height=_ZOO_HEIGHT_PX)
+    arranged |= {"dragmode": False, "uirevision": "zoo"}
+    arranged["xaxis"]["dtick"] = "D2"
+    figure = go.Figure(layout=arranged)
+    predicted, measured = (frame[frame["evidence"] == kind] for kind in ("predicted", "measured"))
+    front = predicted["on_front"]
+    for rows, name, size, opacity, bars in (
+        (predicted[~front], "predicted", 5, 0.35, False),
+        (predicted[front], "predicted, with its 90 % interval: nothing faster is as accurate", 8, 0.9, True),
+    ):
+        figure.add_scatter(
+            x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", name=name,
+            opacity=opacity, marker={"color": BLUE, "symbol": "circle-open", "size": size, "line": {"width": 1.3}},
+            error_x=_bars(rows) if bars else None, **_hover(rows),
+        )  # fmt: skip
+    if len(measured):
+        figure.add_scatter(
+            x=measured["p50_ms"].to_numpy(float), y=measured["accuracy"].to_numpy(float), mode="markers",
+            name="measured here", marker={"color": GREEN, "size": 10, "line": {"width": 2, "color": INK}},
+            **_hover(measured),
+        )  # fmt: skip
+        _noisy(figure, measured)
+    if limit_ms is not None:
+        _limit(figure, limit_ms)
+    return figure
+
+
+def search_figure(frame: pd.DataFrame, accuracy_title: str, limit_ms: float) -> go.Figure:
+    """What a search believed of the options that could win, what it measured in which order, and its pick.
+
+    Args:
+        frame: Columns `label`, `accuracy`, `setup`, `p50_ms`, `lo90_ms`, `hi90_ms`, `evidence`, `verdict`, `place`
+            (in the order of measuring, 0 where not measured for it), `picked`.
+    """
+    arranged = layout(_LATENCY, accuracy_title, log_x=True) | {"dragmode": False, "uirevision": f"find-{limit_ms}"}
+    arranged["xaxis"]["dtick"] = "D2"
+    figure = go.Figure(layout=arranged)
+    for i, setup in enumerate(sorted(frame["setup"].unique())):
+        colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
+        rows = frame[(frame["setup"] == setup) & (frame["evidence"] == "predicted")]
+        if len(rows):
+            figure.add_scatter(
+                x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", opacity=0.6,
+                name=f"{setup}, predicted", error_x=_bars(rows),
+                marker={"color": colour, "symbol": f"{symbol}-open", "size": 7}, **_hover(rows),
+            )  # fmt: skip
+        rows = frame[(frame["setup"] == setup) & (frame["evidence"] == "measured")]
+        if len(rows):
+            figure.add_scatter(
+                x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers+text",
+                name=f"{setup}, measured", text=[str(place or "") for place in rows["place"]],
+                textposition="middle right", textfont={"color": INK, "size": 13},
+                marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2, "color": INK}},
+                **_hover(rows),
+            )  # fmt: skip
+            _noisy(figure, rows)
+    pick = frame[frame["picked"]]
+    if len(pick):
+        figure.add_scatter(
+            x=pick["p50_ms"].to_numpy(float), y=pick["accuracy"].to_numpy(float), mode="markers", name="the pick",
+            hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 20, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
+        )  # fmt: skip
+    _limit(figure, limit_ms)
+    return figure
+
+
+def _layout(x_title: str, y_title: str, *, log: bool = False) -> dict[str, Any]:
+    found = layout(x_title, y_title, height=_HEIGHT_PX, log_x=log, log_y=log) | {"dragmode": False}
+    found["legend"]["y"] = 1 + 12 / _HEIGHT_PX
+    for name in ("xaxis", "yaxis"):
+        found[name] |= {"dtick": "D2"} if log else {}  # labels at 1, 2 and 5 of each decade
+    return found
+
+
+def _bars(rows: pd.DataFrame) -> dict[str, Any]:
+    """The 90 % intervals as thin bars in the colour of their points."""
+    p50 = rows["p50_ms"].to_numpy(float)
+    return {
+        "type": "data", "symmetric": False, "thickness": 1, "width": 0,
+        "array": rows["hi90_ms"].to_numpy(float) - p50, "arrayminus": p50 - rows["lo90_ms"].to_numpy(float),
+    }  # fmt: skip
+
+
+def _hover(rows: pd.DataFrame) -> dict[str, Any]:
+    """Hover text: what it is, both figures, and which kind of evidence its latency is."""
+    name = rows["label"] if "label" in rows else rows["weights"]
+    setup = rows["setup"] if "setup" in rows else pd.Series("", index=rows.index)
+    noisy = np.where(rows["verdict"] == "noisy", ", noisy", "")
+    return {
+        "customdata": pd.DataFrame({
+            "name": name, "px": rows["img_size"], "low": rows["lo90_ms"], "high": rows["hi90_ms"],
+            "evidence": rows["evidence"].to_numpy(object) + noisy, "setup": setup,
+        }).to_numpy(object),
+        "hovertemplate": "<b>%{customdata[0]}</b> · %{customdata[1]} px<br>%{y:.2f} %<br>%{customdata[4]} %{x:,.4g} ms "
+        "(90 %: %{customdata[2]:,.4g}–%{customdata[3]:,.4g})<br>%{customdata[5]}<extra></extra>",
+    }  # fmt: skip
+
+
+def _noisy(figure: go.Figure, rows: pd.DataFrame) -> None:
+    """The sign of what may not repeat above noisy measurements."""
+    some = rows[rows["verdict"] == "noisy"]
+    if len(some):
+        figure.add_scatter(
+            x=some["p50_ms"].to_numpy(float), y=some["accuracy"].to_numpy(float), mode="text", hoverinfo="skip",
+            text=NOISY_SIGN, textposition="top center", textfont={"size": 15, "color": INK}, showlegend=False,
+        )  # fmt: skip
+
+
+def _limit(figure: go.Figure, limit_ms: float) -> None:
+    """The budget as a dashed line with its figure above."""
+    line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
+    figure.add_shape(type="line", x0=limit_ms, x1=limit_ms, y0=0, y1=1, yref="y domain", line=line)
+    figure.add_annotation(
+        x=float(np.log10(limit_ms)), y=1, yref="paper", yanchor="bottom", showarrow=False,
+        text=f"≤ {limit_ms:,.4g} ms", font={"color": LIMIT_COLOUR, "size": 12},
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""The verbs that hold predictions of this machine against what was measured after them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from advisor import workflows_predict
+from advisor.evidence.store import Store
+from advisor.predict import calibration as calibrating
+from advisor.predict.calibration import Calibration
+from advisor.predict.columns import Setup
+from advisor.predict.known import Known
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+
+if TYPE_CHECKING:
+    from advisor.predict.foretold import Foretold, Step
+    from advisor.predict.predictor import Posterior
+
+_Told = tuple[Setup, tuple[str, ...]]  # a setup and the runs that its predictions are made from
+
+
+def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] = ()) -> list[Step]:
+    """How the predictions of a calibration tightened, one step a probe, from the fewest that tell anything.
+
+    Args:
+        beside: Calibrations of other setups that were there before: what they tell is shared.
+    """
+    from advisor.predict.foretold import step
+    from advisor.predict.predictor import MIN_PROBES
+
+    others = _others(one, beside)
+    found = []
+    for n in range(MIN_PROBES, len(one.run_ids) + 1):
+        then = _probes(store, one.run_ids[n : n + 1])
+        believed = _believed(store, (one.setup, one.run_ids[:n]), others)
+        found.append(step(n, believed, _profiles(store), then[0] if then else None))
+    return found
+
+
+def foretold(store: Store, one: Known, *, beside: Sequence[Known] = ()) -> list[Foretold]:
+    """How the predictions of a calibration did for the networks that were measured after it, oldest first.
+
+    Noisy runs say little about a prediction and are left out.
+
+    Args:
+        beside: What is known of other setups; what their calibrations tell is shared where they came before.
+    """
+    from advisor.predict.foretold import foretold as held
+    from advisor.predict.predictor import MIN_PROBES
+
+    made = one.calibration
+    if len(made.run_ids) < MIN_PROBES:
+        return []
+    later = sorted(
+        here.run_id for here in one.measured.values() if here.verdict == "steady" and here.run_id > made.run_ids[-1]
+    )
+    if not later:
+        return []
+    others = _others(made, [known.calibration for known in beside])
+    believed = _believed(store, (one.setup, made.run_ids), others)
+    return held(believed, _profiles(store), _probes(store, later))
+
+
+def _others(one: Calibration, beside: Sequence[Calibration]) -> tuple[_Told, ...]:
+    from advisor.predict.predictor import MIN_PROBES
+
+    earlier = [(other.setup, tuple(r for r in other.run_ids if r < one.run_ids[0])) for other in beside]
+    return tuple((setup, ids) for setup, ids in earlier if setup != one.setup and len(ids) >= MIN_PROBES)
+
+
+@functools.lru_cache(maxsize=64)
+def _believed(store: Store, told: _Told, others: tuple[_Told, ...]) -> Posterior:
+    """What is believed of every network; runs never change, so it is kept by their ids."""
+    from advisor.predict.predictor import Predictor
+
+    past, prior = workflows_predict.published(store)
+    probes = {setup: _probes(store, run_ids) for setup, run_ids in (told, *others)}
+    return Predictor(past, prior).fit(probes).posterior(told[0])
+
+
+def _profiles(store: Store) -> Profiles:
+    return workflows_predict.published(store)[0].profiles
+
+
+def _probes(store: Store, run_ids: Sequence[str]) -> list[Probe]:
+    """Those runs as probes, in their order, but for any that was deleted in the meantime."""
+    known = store.frame("own_latencies").set_index("run_id")
+    listed = known.loc[[run_id for run_id in run_ids if run_id in known.index]]
+    if listed.empty:
+        return []
+    details = store.query("run_details", run_ids=list(run_ids)).to_dict("records")
+    operators = {row["run_id"]: calibrating.operators_of(row["operators"]) for row in details}
+    return [
+        Probe(str(row["architecture"]), int(row["img_size"]), float(row["latency_ms"]), operators[row["run_id"]])
+        for row in listed.reset_index().to_dict("records")
+    ]
