@@ -69,6 +69,11 @@ def recommendation(answer: Recommendation) -> dict[str, Any]:
         and {"best": candidate(beyond.best), "cost_points": plain(beyond.cost_points), "text": beyond.text},
         "reasons": [plain(asdict(r)) for r in answer.reasons],
         "what_if": [plain(asdict(w)) for w in answer.what_if],
+        "might_win": [
+            {"candidate": candidate(m.candidate), "gain_points": plain(m.gain_points), "text": m.text}
+            for m in answer.might_win
+        ],
+        "confirm": answer.confirm or None,
         "nearest_miss": answer.nearest_miss and plain(asdict(answer.nearest_miss)),
         "rejected": dict(answer.rejected),
         "considered": answer.considered,

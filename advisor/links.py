@@ -18,6 +18,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "licence": ("any", "commercial"),
     "pretraining": ("any", "imagenet-1k"),
     "task": ("infer", "train"),
+    "evidence": ("auto", "all", "known"),
 }
 _SHOWN_CHARACTERS = 40
 

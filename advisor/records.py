@@ -12,6 +12,8 @@ from advisor.errors import BadQuestion, UnknownName
 from advisor.metrics import ACCURACIES
 
 Evidence = Literal["published", "measured", "predicted"]
+# which evidence may decide: predicted speeds only where a measurement can confirm them, on any device, or nowhere
+Deciding = Literal["auto", "all", "known"]
 Verdict = Literal["holds", "fails", "not enough evidence"]
 
 FOUR_FAMILIES: tuple[str, ...] = ("ResNeSt", "EfficientNet", "MobileNet", "RegNet")
@@ -33,6 +35,10 @@ class Question:
     `None` in runtime, precision, layout or batch_size means: the best published setup of the device,
     chosen per model. A latency limit without a batch size is about batch 1. All limits judge one and the
     same run, so a latency and a throughput limit together must both hold in that run.
+
+    `evidence` says what predicted speeds may do: with "auto" they may be the pick on this machine, where one click
+    confirms them, and stand apart on published devices; with "all" they may be the pick anywhere; "known" leaves them
+    out.
 
     Raises:
         BadQuestion: A limit that makes no sense, or limits that contradict each other.
@@ -56,6 +62,7 @@ class Question:
     pretraining: Literal["any", "imagenet-1k"] = "any"
     families: tuple[str, ...] = FOUR_FAMILIES
     task: Literal["infer", "train"] = "infer"
+    evidence: Deciding = "auto"
 
     def __post_init__(self) -> None:
         for name in (*NUMERIC_LIMITS, "batch_size"):
@@ -98,6 +105,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "licence": ("any", "commercial"),
     "pretraining": ("any", "imagenet-1k"),
     "task": ("infer", "train"),
+    "evidence": ("auto", "all", "known"),
 }
 
 
@@ -144,6 +152,8 @@ class Candidate:
         source_id: Where the speed is from; `accuracy_source_id` for the accuracy.
         verdict: "steady" or "noisy" of a speed that was measured with this advisor, else empty.
         measured_at: When that was begun, UTC, ISO 8601; empty where it is not known.
+        latency_lo90_ms, latency_hi90_ms: The central 90 % interval of a predicted latency, None of others.
+        p_within: Of a predicted speed, how probable it is that it keeps the limits on speed; None where there are none.
     """
 
     weights: str
@@ -179,13 +189,28 @@ class Candidate:
     note: str
     verdict: str = ""
     measured_at: str = ""
+    latency_lo90_ms: float | None = None
+    latency_hi90_ms: float | None = None
+    p_within: float | None = None
 
     def interval_of(self, axis: Literal["latency_ms", "throughput_per_s"]) -> tuple[float, float] | None:
-        """Low and high end of `interval` as a latency, or as the throughput that it is at this batch size."""
-        if self.interval is None or axis == "latency_ms":
-            return self.interval
-        low, high = self.interval
+        """Low and high end of the interval as a latency, or as the throughput that it is at this batch size.
+
+        Of a measured speed the 95 % interval of its median, of a predicted one its central 90 % interval.
+        """
+        found = self.interval
+        if self.latency_lo90_ms is not None and self.latency_hi90_ms is not None:
+            found = self.latency_lo90_ms, self.latency_hi90_ms
+        if found is None or axis == "latency_ms":
+            return found
+        low, high = found
         return None if self.batch_size is None else (self.batch_size * 1000 / high, self.batch_size * 1000 / low)
+
+    def guarded(self, axis: Literal["latency_ms", "throughput_per_s"]) -> float | None:
+        """The speed that a limit judges: of a predicted one the slow end of its interval."""
+        interval = self.interval_of(axis) if self.evidence == "predicted" else None
+        speed: float | None = getattr(self, axis)
+        return speed if interval is None or speed is None else interval[axis == "latency_ms"]
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Candidate:
@@ -263,6 +288,19 @@ class Beyond:
 
 
 @dataclass(frozen=True, slots=True)
+class MightWin:
+    """A more accurate candidate whose speed is only predicted, and too uncertain or not allowed to be the pick.
+
+    Attributes:
+        gain_points: Its accuracy over that of the pick; None where there is no pick.
+    """
+
+    candidate: Candidate
+    gain_points: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """The whole answer to a question.
 
@@ -275,6 +313,9 @@ class Recommendation:
         front: The feasible Pareto front over accuracy and speed, fastest first.
         rejected: Limit -> how many candidates break it (a candidate may break several).
         considered: How many candidates had both accuracy and speed at one image size.
+        might_win: More accurate ones that are predicted to be as likely within the limits as not, most accurate first;
+            each further one is likelier than those before it.
+        confirm: The command that measures a pick whose speed is only predicted; empty for any other.
     """
 
     question: Question
@@ -292,6 +333,8 @@ class Recommendation:
     rejected: dict[str, int]
     considered: int
     feasible: int
+    might_win: tuple[MightWin, ...] = ()
+    confirm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ def recommendation(answer: Recommendation) -> Iterator[Printable]:
         yield _alternatives(answer)
     for reason in answer.reasons:
         yield f"• {reason.text} [dim]({reason.source})[/]"
+    if answer.confirm:
+        yield f"[bold]Confirm it:[/] {answer.confirm}"
+    for other in answer.might_win:
+        yield f"? {other.text}"
     for change in answer.what_if:
         yield f"→ {change.text}"
     if answer.rejected:

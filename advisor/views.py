@@ -12,6 +12,7 @@ import pandas as pd
 
 from advisor import workflows
 from advisor.advice import limits, measured
+from advisor.advice.predicted import HIGH, LOW
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Axis, choose_runs, describe_setup
 from advisor.evidence.store import Store
@@ -38,9 +39,17 @@ def landscape(store: Store, question: Question) -> pd.DataFrame:
         no row where nothing is published that answers the question.
     """
     asked = workflows.resolve(store, question)
-    frame = _without_limits(store, store.version(), _speed_and_setup(asked))
+    # where predicted speeds join in, which of several speaks for a network depends on the limits on speed
+    kept = asked if _joined(store, asked) is not None else _speed_and_setup(asked)
+    frame = _without_limits(store, store.version(), kept)
     fits = ~limits.broken(frame, asked).any(axis=1) if len(frame) else np.zeros(0, bool)
     return frame.assign(feasible=fits)
+
+
+def _joined(store: Store, asked: Question) -> pd.DataFrame | None:
+    """The predicted speeds that are judged with all others."""
+    found = workflows.guesses(store, workflows.device(store, asked.device_id), asked)
+    return None if found is None else found.joining
 
 
 def _speed_and_setup(asked: Question) -> Question:
@@ -48,7 +57,7 @@ def _speed_and_setup(asked: Question) -> Question:
     return Question(
         asked.device_id, asked.runtime, asked.precision, asked.layout, asked.batch_size,
         max_latency_ms=1.0 if asked.max_latency_ms else None, min_throughput=1.0 if asked.min_throughput else None,
-        accuracy=asked.accuracy, task=asked.task,
+        accuracy=asked.accuracy, task=asked.task, evidence=asked.evidence,
     )  # fmt: skip
 
 
@@ -57,7 +66,7 @@ def _without_limits(store: Store, version: str, asked: Question) -> pd.DataFrame
     """The candidates of a question; kept until any result changes (`version`), so not to be modified."""
     known = workflows.device(store, asked.device_id)
     runs = store.frame("runs", device_id=known.device_id, task=asked.task)
-    chosen = choose_runs(runs, asked, known.name)
+    chosen = choose_runs(runs, asked, known.name, _joined(store, asked))
     frame = candidates(store.frame("scored"), chosen, asked)
     position = np.arange(len(frame))
     return frame.assign(setup=setups_in_words(frame), known_as=_known_as(frame, chosen.axis), position=position)
@@ -68,6 +77,12 @@ def _known_as(frame: pd.DataFrame, axis: Axis) -> pd.Series[str]:
     found = frame["evidence"].astype(object)
     own = frame[found == "measured"]
     found.loc[own.index] = [measured.beside(Candidate.from_row(row), axis) for row in own.to_dict("records")]
+    if HIGH in frame:
+        guesses = frame[frame["evidence"] == "predicted"]
+        found.loc[guesses.index] = [
+            f"predicted, 90 % interval {low:,.3g}–{high:,.3g} ms"
+            for low, high in zip(guesses[LOW], guesses[HIGH], strict=True)
+        ]
     return found
 
 

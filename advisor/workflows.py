@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from advisor.advice import claims, rules
-from advisor.advice.explain import Explanation
+from advisor.advice.explain import Explanation, explain_beside
 from advisor.advice.explain import explain as explained
+from advisor.advice.predicted import Guesses
 from advisor.advice.quantised import published_effect
-from advisor.advice.recommend import candidates
+from advisor.advice.recommend import beside_answer, candidates
 from advisor.advice.recommend import recommend as answer
 from advisor.advice.setups import choose_runs
 from advisor.errors import BadQuestion, StoreUnusable, UnknownName
@@ -113,7 +114,8 @@ def _this_machine(known: Sequence[Device], target: str) -> Device:
             return one
     raise BadQuestion(
         f"Nothing was measured on this machine ({here.name}) yet, so there is nothing to answer from: run 'python -m "
-        "advisor measure MODEL' or 'python -m advisor sweep', or open the Measure page."
+        "advisor calibrate', which takes a minute and predicts every model, or 'python -m advisor measure MODEL', or "
+        "open the Measure page."
     )
 
 
@@ -148,7 +150,26 @@ def recommend(store: Store, question: Question) -> Recommendation:
         return (*published_effect(pick, store.frame("accuracy_rows")), *spoken)
 
     runs = store.frame("runs", device_id=known.device_id, task=asked.task)
-    return answer(store.frame("scored"), runs, asked, known.name, speak=speak)
+    predicted = guesses(store, known, asked)
+    found = answer(store.frame("scored"), runs, asked, known.name, guesses=predicted, speak=speak)
+    return replace(found, confirm=confirm_command(store, known, found.pick))
+
+
+def guesses(store: Store, known: Device, question: Question) -> Guesses | None:
+    """What is predicted for a device, and whether it may win; None where nothing is, or nothing shall be."""
+    from advisor import workflows_guesses  # builds on this module
+
+    return workflows_guesses.guesses(store, known, question)
+
+
+def confirm_command(store: Store, known: Device, one: Candidate | None) -> str:
+    """The command that measures a candidate that is only predicted; empty where there is none."""
+    if one is None or one.evidence != "predicted":
+        return ""
+    from advisor import workflows_guesses
+
+    asked = workflows_guesses.confirming(store, known, one)
+    return "" if asked is None else workflows_guesses.command(asked, one)
 
 
 def families(store: Store) -> list[str]:
@@ -218,11 +239,15 @@ def explain(store: Store, question: Question, name: str) -> tuple[Explanation, .
     weights = known_weights(store, name)
     known = device(store, resolved.device_id)
     runs = store.frame("runs", device_id=known.device_id, task=resolved.task)
-    chosen = choose_runs(runs, resolved, known.name)
+    predicted = guesses(store, known, resolved)
+    chosen = choose_runs(runs, resolved, known.name, predicted.joining if predicted else None)
     if chosen.missing is not None:
         raise BadQuestion(chosen.missing)
     frame = candidates(store.frame("scored"), chosen, resolved)
     found = explained(frame, resolved, recommend(store, resolved), weights)
+    beside = beside_answer(store.frame("scored"), frame, resolved, chosen.axis, known.name, predicted)
+    if beside is not None:
+        found = (*found, *explain_beside(beside, resolved, chosen.axis, weights))
     if not found:
         raise BadQuestion(
             f"{weights} has no accuracy and speed at one image size on {known.name} in the setup asked for; "

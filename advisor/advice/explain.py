@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from advisor.advice import limits
+from advisor.advice import limits, predicted
 from advisor.advice.recommend import losses
 from advisor.advice.setups import Axis
 from advisor.metrics import METRICS
@@ -42,6 +42,8 @@ def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Rec
     broken = limits.how_far(one, question)
     if broken:
         text = f"{one.weights} at {one.img_size} px is out: {'; '.join(b.text for b in broken)}."
+        if one.p_within is not None:
+            text += f" The limit on speed is kept with a probability of {predicted.percent(one.p_within)}."
         return Explanation(one, broken, None, text)
     pick = answer.pick
     if pick is not None and (one.weights, one.img_size) == (pick.weights, pick.img_size):
@@ -62,6 +64,22 @@ def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Rec
             else f"{one.weights} at {one.img_size} px is tied with the pick, which the rules for ties prefer."
         )
     return Explanation(one, (), better, text)
+
+
+def explain_beside(beside: pd.DataFrame, question: Question, axis: Axis, name: str) -> tuple[Explanation, ...]:
+    """One explanation for each candidate of that name which is only predicted and so stands beside the answer."""
+    named = beside[(beside["weights"] == name) | (beside["architecture"] == name)]
+    found = []
+    for row in named.sort_values(["weights", "img_size"]).to_dict("records"):
+        one = Candidate.from_row(row)
+        broken = limits.how_far(one, question)
+        within = "out: " + "; ".join(b.text for b in broken) if broken else "within the limits"
+        text = (
+            f"No result is published for {one.weights} at {one.img_size} px there. Predicted: "
+            f"{predicted.in_words(one, axis)}; {within}. The pick keeps to published ones unless with --evidence all."
+        )
+        found.append(Explanation(one, broken, None, text))
+    return tuple(found)
 
 
 def _dominating(one: Candidate, feasible: pd.DataFrame, axis: Axis) -> Candidate | None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from advisor.advice.predicted import Axis, guarded
 from advisor.evidence.tags import DATASETS, IMAGENET_1K
 from advisor.metrics import METRICS
 from advisor.records import NUMERIC_LIMITS, Candidate, Question
 
+_ON_SPEED: dict[str, Axis] = {"max_latency_ms": "latency_ms", "min_throughput": "throughput_per_s"}
 POLICIES: tuple[str, ...] = ("licence", "pretraining", "families")
 
 # how `TagFacts.pretraining` writes weights that saw ImageNet-1k alone
@@ -62,7 +64,7 @@ def broken(frame: pd.DataFrame, question: Question) -> pd.DataFrame:
     """
     columns: dict[str, np.ndarray] = {}
     for name, limit in _numeric_limits(question).items():
-        value = _numbers(frame, name)
+        value = judged(frame, name)
         # written so that NaN, of which every comparison is false, breaks the limit
         columns[name] = ~(value >= limit) if _is_lower_bound(name) else ~(value <= limit)
     if question.licence == "commercial":
@@ -83,12 +85,23 @@ def excess(frame: pd.DataFrame, question: Question) -> pd.DataFrame:
     breaks = broken(frame, question)
     columns = {name: breaks[name].to_numpy(dtype=float) for name in breaks}
     for name, limit in _numeric_limits(question).items():
-        value = _numbers(frame, name)
+        value = judged(frame, name)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factor = limit / value if _is_lower_bound(name) else value / limit
             missed = np.where(np.isnan(value), np.inf, np.log(factor))
         columns[name] = np.where(breaks[name], missed, 0.0)
     return pd.DataFrame(columns, index=frame.index, dtype=float)
+
+
+def latency_limit_ms(question: Question) -> float:
+    """The most that one forward pass of one batch may take: both limits on speed are of one run, so the stricter one.
+
+    Only where the throughput is that of the latency's own run, as of what is measured here; infinite without a limit.
+    """
+    slowest = [question.max_latency_ms] if question.max_latency_ms is not None else []
+    if question.min_throughput is not None:
+        slowest.append((question.batch_size or 1) * 1000 / question.min_throughput)
+    return min(slowest, default=np.inf)
 
 
 def rejected_counts(breaks: pd.DataFrame) -> dict[str, int]:
@@ -120,8 +133,9 @@ def _is_lower_bound(name: str) -> bool:
     return name.startswith("min_")
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
-    return frame[LIMITED[name].field].to_numpy(dtype=float, na_value=np.nan)
+def judged(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """What a numeric limit judges of each candidate: of a predicted speed the slow end of its 90 % interval."""
+    return guarded(frame, LIMITED[name].field)
 
 
 def _known_true(column: pd.Series) -> np.ndarray:
@@ -132,8 +146,12 @@ def _known_true(column: pd.Series) -> np.ndarray:
 def _numeric_miss(candidate: Candidate, question: Question, name: str, limit: float) -> Broken | None:
     limited = LIMITED[name]
     value: float | None = getattr(candidate, limited.field)
+    guess = candidate.evidence == "predicted" and name in _ON_SPEED
     metric = METRICS[question.accuracy if name == "min_accuracy" else limited.field]
     noun = metric.label if name == "min_accuracy" else limited.noun
+    if guess and value is not None:
+        value = candidate.guarded(_ON_SPEED[name])
+        noun = f"the {'95' if limited.field == 'latency_ms' else '5'} % quantile of its predicted {noun},"
     if value is None or value != value:
         known = "published" if candidate.evidence == "published" else "known"
         return Broken(name, None, limit, f"{noun} is not {known}")
@@ -142,6 +160,8 @@ def _numeric_miss(candidate: Candidate, question: Question, name: str, limit: fl
     shown, shown_limit = metric.show(value), metric.show(limit)
     if shown == shown_limit:  # a miss too small for the usual digits
         shown = f"{value!r} {metric.unit}"
+    if guess:
+        shown += ","
     gap = abs(value - limit)
     if metric.unit == "%":
         distance = f"{gap:.2f} points" if gap >= 0.005 else "less than 0.01 points"

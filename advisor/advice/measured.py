@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from advisor.advice.predicted import percent
 from advisor.advice.setups import Axis
 from advisor.metrics import METRICS
 from advisor.records import Candidate, Question, Reason
@@ -24,7 +25,8 @@ def reasons(question: Question, considered: pd.DataFrame, pick: Candidate | None
         models = f"{n:,} models" if n > 1 else "one model"
         text = (
             f"Chosen among the {models} measured on {device_name}, not among all that timm has, so another may do "
-            "better: measure more on the Measure page or with 'python -m advisor sweep'."
+            "better: measure more on the Measure page or with 'python -m advisor sweep', or have all others predicted "
+            "with 'python -m advisor calibrate'."
         )
         found.append(Reason("measured-models-only", text, SOURCE))
     if pick is not None and pick.verdict == "noisy":
@@ -60,10 +62,11 @@ def crossing(question: Question, pick: Candidate) -> list[Reason]:
 
 
 def beside(one: Candidate, axis: Axis) -> str:
-    """What stands beside a speed: the 95 % interval of a measured one, its kind, its day, whether it is noisy."""
-    if one.evidence != "measured" or one.interval_of(axis) is None:
+    """What stands beside a speed: its interval, 95 % of a measured median, 90 % of a predicted one; how it is known."""
+    if one.interval_of(axis) is None:
         return known_as(one)
-    return f"95 % interval {interval_words(one, axis)} {METRICS[axis].unit}, {known_as(one)}"
+    share = "90 %" if one.evidence == "predicted" else "95 %"
+    return f"{share} interval {interval_words(one, axis)} {METRICS[axis].unit}, {known_as(one)}"
 
 
 def interval_words(one: Candidate, axis: Axis) -> str:
@@ -73,5 +76,7 @@ def interval_words(one: Candidate, axis: Axis) -> str:
 
 
 def known_as(one: Candidate) -> str:
-    """The kind of evidence of a speed; of a measured one with its day, UTC, and "noisy" where it is."""
+    """The kind of evidence of a speed; with its day, UTC, and "noisy" where it is, or the chance of a predicted one."""
+    if one.evidence == "predicted":
+        return "predicted" if one.p_within is None else f"predicted, {percent(one.p_within)} within the limit"
     return f"{one.evidence} {one.measured_at[:10]}".strip() + (", noisy" if one.verdict == "noisy" else "")

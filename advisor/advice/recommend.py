@@ -8,15 +8,18 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 
-from advisor.advice import limits, measured, ties
+from advisor.advice import limits, measured, predicted, ties
 from advisor.advice.pareto import pareto_front
+from advisor.advice.predicted import HIGH, LOW, Guesses, guarded
 from advisor.advice.setups import QUANTISED, Axis, Chosen, choose_runs, known_word
 from advisor.advice.what_if import nearest_miss, what_if
+from advisor.errors import BadQuestion
 from advisor.metrics import METRICS
 from advisor.records import (
     FOUR_FAMILIES,
     Beyond,
     Candidate,
+    MightWin,
     NearestMiss,
     Question,
     Reason,
@@ -42,7 +45,7 @@ def candidates(scored: pd.DataFrame, chosen: Chosen, question: Question) -> pd.D
 
     Returns:
         One row a candidate with `Candidate`'s columns and `imagenet_1k_only`, `extra_data_rank`; candidates
-        without the accuracy asked for are left out.
+        without the accuracy asked for are left out. The columns of predictions are there where any is predicted.
     """
     frame = scored.merge(chosen.runs.drop(columns="model"), on=["architecture", "img_size"], how="inner")
     six = frame[list(SIX_TEST_SETS)].to_numpy(float)
@@ -55,19 +58,25 @@ def candidates(scored: pd.DataFrame, chosen: Chosen, question: Question) -> pd.D
     frame["accuracy_name"] = question.accuracy
     frame["accuracy_of"] = np.where(frame["precision"].isin(QUANTISED), "the float weights", "these weights")
     frame = _with_intervals(frame)
+    if HIGH in frame:
+        frame["p_within"] = predicted.probability_within(frame, question)
     return frame[frame["accuracy"].notna()].reset_index(drop=True)
 
 
 def _with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with `interval`; and with its ends over the latency itself (`ties.INTERVAL`) where any row has one."""
     frame["interval"] = None
-    known = frame["ci95_low_ms"].notna().to_numpy(bool)
+    ends = [frame[name].to_numpy(float) for name in ("ci95_low_ms", "ci95_high_ms")]
+    known = ~np.isnan(ends[0])
     if known.any():
-        low, high = frame["ci95_low_ms"].to_numpy(float), frame["ci95_high_ms"].to_numpy(float)
-        pairs = [(float(a), float(b)) if there else None for a, b, there in zip(low, high, known, strict=True)]
+        pairs = [(float(a), float(b)) if there else None for a, b, there in zip(*ends, known, strict=True)]
         frame["interval"] = pd.Series(pairs, frame.index, dtype=object)
-        latency = frame["latency_ms"].to_numpy(float)
-        for name, end in zip(ties.INTERVAL, (low, high), strict=True):
+    if HIGH in frame:
+        ends = [np.where(known, end, frame[name].to_numpy(float)) for end, name in zip(ends, (LOW, HIGH), strict=True)]
+    if (known := ~np.isnan(ends[0])).any():
+        # a setup may state throughput alone: then the median is that of the predicted interval, which is log-normal
+        latency = np.where(frame["latency_ms"].isna(), np.sqrt(ends[0] * ends[1]), frame["latency_ms"].to_numpy(float))
+        for name, end in zip(ties.INTERVAL, ends, strict=True):
             frame[name] = np.where(known, end / latency, 1.0)
     return frame
 
@@ -78,21 +87,23 @@ def recommend(
     question: Question,
     device_name: str,
     *,
+    guesses: Guesses | None = None,
     speak: Speak = lambda _pick: (),
 ) -> Recommendation:
-    """Answer a question from the runs of its device.
+    """Answer a question from the runs of its device and, where they may, from what is predicted there.
 
     Hard limits first, then the Pareto front over accuracy and speed; the pick is settled among the
     candidates of the front within the sampling error of the most accurate one.
 
     Args:
         runs: All runs of the device for the question's task.
+        guesses: What is predicted there.
         speak: Gives the reasons that rules and claims add, once the pick is known.
 
     Raises:
         BadQuestion: The device has no run of the runtime, precision or layout asked for.
     """
-    chosen = choose_runs(runs, question, device_name)
+    chosen = choose_runs(runs, question, device_name, guesses.joining if guesses else None)
     if chosen.missing is not None:
         return _nothing_published(scored, runs, question, device_name, chosen, speak)
     frame = candidates(scored, chosen, question)
@@ -104,9 +115,12 @@ def recommend(
     miss = None
     if pick is None:
         miss = nearest_miss(frame, broken, limits.excess(frame, question), question)
+    beside = beside_answer(scored, frame, question, chosen.axis, device_name, guesses)
     reasons = (
         *_own_reasons(question, chosen, int(fits.sum()), pick, tied, stages),
         *measured.reasons(question, frame, pick, device_name),
+        *predicted.reasons(frame, pick, chosen.axis, device_name),
+        *_families_without_results(frame, beside, question, chosen.axis, device_name, guesses),
         *speak(pick),
     )
     return Recommendation(
@@ -125,12 +139,13 @@ def recommend(
         rejected=limits.rejected_counts(broken),
         considered=len(frame),
         feasible=int(fits.sum()),
+        might_win=_might_win(frame, beside, question, pick, guesses, chosen.axis, device_name),
     )
 
 
 def losses(frame: pd.DataFrame, axis: Axis) -> np.ndarray:
-    """Accuracy and speed as losses, shape (n, 2): lower is better in both columns."""
-    speed = frame[axis].to_numpy(float)
+    """Accuracy and speed as limits judge it, as losses, shape (n, 2): lower is better in both columns."""
+    speed = guarded(frame, axis)
     return np.column_stack([-frame["accuracy"].to_numpy(float), speed if axis == "latency_ms" else -speed])
 
 
@@ -143,8 +158,10 @@ class _Pool:
 
     def __init__(self, frame: pd.DataFrame, axis: Axis) -> None:
         self.axis = axis
-        self.narrow = frame[[*_RULE_COLUMNS, axis, *(name for name in ties.INTERVAL if name in frame)]]
-        self.columns = {f.name: frame[f.name].to_numpy(object) for f in fields(Candidate)}
+        intervals = [name for name in ties.INTERVAL if name in frame]
+        guessed = ["evidence", "batch_size", HIGH] if HIGH in frame else []
+        self.narrow = frame[[*_RULE_COLUMNS, axis, *intervals, *guessed]]
+        self.columns = {f.name: frame[f.name].to_numpy(object) for f in fields(Candidate) if f.name in frame}
         self.losses = losses(frame, axis)
 
     def one(self, position: int) -> Candidate:
@@ -173,6 +190,62 @@ class _Pool:
         on_front = rows[pareto_front(self.losses[rows])]
         names = self.columns["weights"][on_front].astype(str)
         return tuple(self.one(p) for p in on_front[np.lexsort((names, self.losses[on_front, 1]))])
+
+
+def beside_answer(
+    scored: pd.DataFrame, frame: pd.DataFrame, question: Question, axis: Axis, device_name: str, guesses: Guesses | None
+) -> pd.DataFrame | None:
+    """The candidates that are predicted beside the answer: networks that no row of `frame` is about.
+
+    Args:
+        frame: The candidates that are judged.
+
+    Returns:
+        As `candidates`; None where nothing stands beside the answer.
+    """
+    if guesses is None or guesses.apart is None:
+        return None
+    try:
+        chosen = choose_runs(guesses.apart, question, device_name)
+    except BadQuestion:  # nothing is predicted in the runtime, precision or layout asked for
+        return None
+    if chosen.missing is not None or chosen.axis != axis:
+        return None
+    found = candidates(scored, chosen, question)
+    known = set(zip(frame["architecture"], frame["img_size"], strict=True))
+    lacking = [key not in known for key in zip(found["architecture"], found["img_size"], strict=True)]
+    return found[lacking].reset_index(drop=True)
+
+
+def _might_win(
+    frame: pd.DataFrame, beside: pd.DataFrame | None, question: Question, pick: Candidate | None,
+    guesses: Guesses | None, axis: Axis, device_name: str,
+) -> tuple[MightWin, ...]:  # fmt: skip
+    """Predicted candidates that may be better than the pick: those beside the answer, or too unsure to be it."""
+    judged = frame if beside is None else beside
+    if guesses is None or HIGH not in judged:
+        return ()
+    others = limits.broken(judged, question).drop(columns=["max_latency_ms", "min_throughput"], errors="ignore")
+    keeps = predicted.is_predicted(judged) & ~others.any(axis=1).to_numpy(bool)
+    if beside is None:
+        keeps &= limits.broken(judged, question).any(axis=1).to_numpy(bool)  # the others were judged for the pick
+    found = [Candidate.from_row(row) for row in judged[keeps].to_dict("records")]
+    return predicted.might_win(found, pick, axis, device_name, here=guesses.here)
+
+
+def _families_without_results(
+    frame: pd.DataFrame, beside: pd.DataFrame | None, question: Question, axis: Axis, device_name: str,
+    guesses: Guesses | None,
+) -> list[Reason]:  # fmt: skip
+    if guesses is None or question.all_families:
+        return []
+    best: dict[str, Candidate | None] = {}
+    if beside is not None:
+        pool, fits = _Pool(beside, axis), ~limits.broken(beside, question).any(axis=1).to_numpy(bool)
+        families = beside["family"].to_numpy(object)
+        best = {name: pool.best(fits & (families == name)) for name in question.families if name in set(families)}
+    known = set(frame["family"])
+    return predicted.families_without_results(question.families, known, best, axis, device_name, guesses.refused)
 
 
 def _runner_up(pool: _Pool, fits: np.ndarray, pick: Candidate | None) -> Candidate | None:
@@ -224,7 +297,7 @@ def _own_reasons(
                 f"{' '.join(s.text for s in stages[1:])}"
             )
         reasons.append(Reason("most-accurate-feasible", text.strip(), ties.SOURCE))
-        if not measured.crossing(question, pick):
+        if pick.evidence != "predicted" and not measured.crossing(question, pick):
             reasons.extend(_near_limit(question, pick))
         if pick.commercial is not True:
             text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}'"

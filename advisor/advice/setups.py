@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from advisor.advice.predicted import guarded, is_predicted
 from advisor.errors import BadQuestion
 from advisor.metrics import METRICS
 from advisor.records import Question
 
 Axis = Literal["latency_ms", "throughput_per_s"]
+Judged = Callable[[pd.DataFrame, str], np.ndarray]
 
 # Runs of quantised networks: the accuracy that is published for weights is that of the float network.
 QUANTISED = ("int8", "w8a8", "w8a16", "w8a16_mixed_int16", "w8a8_mixed_int16", "w4a16", "w4a8", "int4")
@@ -27,7 +30,8 @@ class Chosen:
 
     Attributes:
         runs: One run an architecture and image size: the fastest on `axis` among those asked for that keep the
-            limits on speed and memory, or among all of them where none does.
+            limits on speed and memory, or among all of them where none does. A predicted one speaks where no other
+            does, or where no other keeps the limits and it may.
         axis: The speed that is judged.
         sentence: Which setup, or how many, the runs are of.
         quantised: Whether the runs are of quantised networks.
@@ -43,7 +47,9 @@ class Chosen:
     missing: str | None = None
 
 
-def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Chosen:
+def choose_runs(
+    runs: pd.DataFrame, question: Question, device_name: str, predicted: pd.DataFrame | None = None
+) -> Chosen:  # fmt: skip
     """Narrow a device's runs to the setup asked for and keep the fastest per architecture and image size.
 
     A latency question is answered only from known latencies at the batch size asked for (1 if none is),
@@ -51,10 +57,14 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
 
     Args:
         runs: All runs of the device and task, as the query `runs` gives them.
+        predicted: Predicted speeds that may answer too, see `predicted.Guesses`; in one and the same setup a row of
+            `runs` with the speed that is judged takes their place.
 
     Raises:
         BadQuestion: The device has no run of that runtime, precision or layout.
     """
+    if predicted is not None:
+        runs = pd.concat([runs, predicted], ignore_index=True)
     wanted = _narrowed(runs, question, device_name)
     axis = question.axis or _natural_axis(runs[wanted], question)
     batch = question.batch_size or (1 if axis == "latency_ms" else None)
@@ -62,6 +72,7 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
     judged = wanted & ~np.isnan(speed)
     if batch is not None:
         judged &= runs["batch_size"].to_numpy(float) == batch
+    judged &= ~_hidden(runs, judged)
     if not judged.any():
         return Chosen(runs[judged], axis, "", missing=_missing(runs[wanted], axis, batch, device_name, question))
     is_quantised = runs["precision"].isin(QUANTISED).to_numpy(bool)
@@ -72,12 +83,33 @@ def choose_runs(runs: pd.DataFrame, question: Question, device_name: str) -> Cho
     rows = np.flatnonzero(judged)
     noisy = (runs["verdict"] == "noisy").to_numpy(bool) if "verdict" in runs else np.zeros(len(runs), dtype=bool)
     last = np.column_stack([noisy, _too_much(runs, question)])
-    best = runs.iloc[_best(runs, rows, speed if axis == "latency_ms" else -speed, last)]
+    loss = guarded(runs, axis) if axis == "latency_ms" else -guarded(runs, axis)
+    guesses = is_predicted(runs)[rows]
+    chosen = _best(runs, rows[~guesses], loss, last)
+    if guesses.any():
+        chosen = _filled(runs, chosen, _best(runs, rows[guesses], loss, last), question)
+    best = runs.iloc[chosen]
     return Chosen(best, axis, _sentence(best, device_name), bool(is_quantised[judged].any()), left)
 
 
-def _too_much(runs: pd.DataFrame, question: Question) -> np.ndarray:
-    """Runs that break a limit which another run of the same network may keep: memory, latency or throughput."""
+def _hidden(runs: pd.DataFrame, judged: np.ndarray) -> np.ndarray:
+    """Predicted speeds of networks that have another row in the very same setup among those that are judged."""
+    guesses = is_predicted(runs)
+    if not guesses.any():
+        return guesses
+    names = ("architecture", "img_size", *_SETUP)
+    columns = [runs[name].astype(object).where(runs[name].notna(), "") for name in names]
+    keys = np.fromiter(zip(*columns, strict=True), dtype=object, count=len(runs))
+    known = set(keys[judged & ~guesses])
+    return np.array([guess and key in known for guess, key in zip(guesses, keys, strict=True)], dtype=bool)
+
+
+def _too_much(runs: pd.DataFrame, question: Question, *, judged: Judged = guarded) -> np.ndarray:
+    """Runs that break a limit which another run of the same network may keep: memory, latency or throughput.
+
+    Args:
+        judged: The column that a limit is about, as it judges it.
+    """
     over = np.zeros(len(runs), dtype=bool)
     for limit, column, sign in (
         (question.max_memory_mb, "peak_memory_mb", 1),
@@ -85,8 +117,29 @@ def _too_much(runs: pd.DataFrame, question: Question) -> np.ndarray:
         (question.min_throughput, "throughput_per_s", -1),
     ):
         if limit is not None:
-            over |= ~(sign * runs[column].to_numpy(float) <= sign * limit)
+            value = runs[column].to_numpy(float) if column == "peak_memory_mb" else judged(runs, column)
+            over |= ~(sign * value <= sign * limit)
     return over
+
+
+def medians(runs: pd.DataFrame, column: str) -> np.ndarray:
+    """A speed as it stands, be it predicted or not."""
+    return runs[column].to_numpy(float)
+
+
+def _filled(runs: pd.DataFrame, known: np.ndarray, guesses: np.ndarray, question: Question) -> np.ndarray:
+    """The known runs with a prediction where there is none, or where it breaks a limit that the prediction may keep.
+
+    Args:
+        known, guesses: Positions in `runs`, each network once.
+    """
+    names = list(zip(runs["architecture"].to_numpy(object), runs["img_size"].to_numpy(), strict=True))
+    over, may_not = _too_much(runs, question), _too_much(runs, question, judged=medians)
+    speaks = {names[row]: row for row in known}
+    for row in guesses:
+        if names[row] not in speaks or (over[speaks[names[row]]] and not may_not[row]):
+            speaks[names[row]] = row
+    return np.array(list(speaks.values()), dtype=np.intp)
 
 
 def _best(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -157,8 +210,7 @@ def _sentence(best: pd.DataFrame, device_name: str) -> str:
     first, most = min(counts.items(), key=lambda item: (-item[1], str(item[0])))
     setup = describe_setup(dict(zip(_SETUP, first, strict=True)))
     word = known_word(best)
-    n = best["architecture"].nunique()
-    models = f" Answers from {n:,} model{'' if n == 1 else 's'} measured there." if word == "measured" else ""
+    models = _models(best, word)
     if len(counts) == 1:
         return f"{device_name}, {setup}.{models}"
     return (
@@ -167,8 +219,22 @@ def _sentence(best: pd.DataFrame, device_name: str) -> str:
     )
 
 
+def _models(best: pd.DataFrame, word: str) -> str:
+    """How many models the answer is from, where they were measured or predicted."""
+    guesses = is_predicted(best)
+    known = set(best["architecture"][~guesses])
+    if not guesses.any():
+        return f" Answers from {_counted(len(known))} measured there." if word == "measured" else ""
+    how = known_word(best[~guesses])
+    return f" Answers from {_counted(len(known))} {how} and {len(set(best['architecture']) - known):,} predicted there."
+
+
+def _counted(n: int) -> str:
+    return f"{n:,} model{'' if n == 1 else 's'}"
+
+
 def known_word(runs: pd.DataFrame) -> str:
-    """How runs came to be known: "published" or "measured", or "known" where there are both or none."""
+    """How runs came to be known: "published", "measured" or "predicted", or "known" where there are several or none."""
     kinds = {str(kind) for kind in runs["evidence"].unique()}
     return next(iter(kinds)) if len(kinds) == 1 else "known"
 

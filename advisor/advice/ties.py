@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from advisor.advice.pareto import pareto_front
+from advisor.advice.predicted import HIGH, guarded, is_predicted
 from advisor.metrics import METRICS
 
 Axis = Literal["latency_ms", "throughput_per_s"]
@@ -38,7 +39,8 @@ TEST_IMAGES: dict[str, int] = {
 # speeds closer than this are alike: published speeds of one network differ by as much between runs
 SPEED_TIE = 0.03
 
-# optional columns: the ends of the 95 % interval of a measured latency, as shares of the latency itself
+# optional columns: the ends of the interval of a latency, of a measured median 95 %, of a predicted one 90 %, as shares
+# of the latency itself
 INTERVAL: tuple[str, str] = ("interval_low", "interval_high")
 
 _UNKNOWN_LICENCES = ("", "unknown")
@@ -110,13 +112,15 @@ def tied(frame: pd.DataFrame) -> np.ndarray:
 def settle(frame: pd.DataFrame, axis: Axis) -> Settled:
     """Choose among the tied candidates on the front of accuracy and speed, one rule after the other.
 
-    Each rule keeps all that are best by it: known licence, speed within `SPEED_TIE` of the fastest left or with an
-    interval that overlaps its own, fewest parameters, least extra data, highest accuracy, name (weights, then image
-    size). So neither the order of rows nor repeated rows matter; of repeated rows the first is the pick.
+    Each rule keeps all that are best by it: known licence, published or measured rather than predicted, speed within
+    `SPEED_TIE` of the fastest left or with an interval that overlaps its own, fewest parameters, least extra data,
+    highest accuracy, name (weights, then image size). So neither the order of rows nor repeated rows matter; of
+    repeated rows the first is the pick.
 
     Args:
         frame: The feasible candidates, at least one with both accuracy and speed; with the columns `INTERVAL` where
-            speeds were measured.
+            speeds were measured or predicted, and `evidence`, `batch_size`, `predicted.HIGH` where any was predicted.
+            A predicted speed counts as the slow end of its interval, so it dominates only what it surely outruns.
         axis: The speed that is judged.
 
     Raises:
@@ -169,20 +173,21 @@ class _Keys:
     """
 
     def __init__(self, frame: pd.DataFrame, axis: Axis) -> None:
-        accuracy, speed = _numbers(frame, "accuracy"), _numbers(frame, axis)
+        accuracy, median, speed = _numbers(frame, "accuracy"), _numbers(frame, axis), guarded(frame, axis)
         if axis == "throughput_per_s":
             with np.errstate(divide="ignore"):
-                speed = 1 / speed
+                median, speed = 1 / median, 1 / speed
         known = ~(np.isnan(accuracy) | np.isnan(speed))
         self.tied = known & (accuracy >= _lowest_tied(frame, np.where(known, accuracy, np.nan)))
         self.on_front = np.zeros(len(frame), dtype=bool)
         self.on_front[known] = pareto_front(np.column_stack([-accuracy, speed])[known])
         # a throughput is batch size x 1000 / latency, so the ends are the same shares of its loss
-        self.low, self.high = (speed * _numbers(frame, n) if n in frame else speed for n in INTERVAL)
+        self.low, self.high = (median * _numbers(frame, n) if n in frame else speed for n in INTERVAL)
         self.weights = frame["weights"].to_numpy(dtype=object)
         self.img_size = _numbers(frame, "img_size")
         self.losses: dict[str, np.ndarray] = {
             "licence": frame["licence"].isin(_UNKNOWN_LICENCES).to_numpy(dtype=float),
+            **({"evidence": is_predicted(frame).astype(float)} if HIGH in frame else {}),
             "speed": speed,
             "params": np.nan_to_num(_numbers(frame, "params_m"), nan=np.inf),
             "extra-data": _numbers(frame, "extra_data_rank"),
@@ -248,8 +253,10 @@ def _describe(frame: pd.DataFrame, row: int, name: str, axis: Axis) -> str:
         return "Not dominated in accuracy and speed"
     if name == "licence":
         return "No known licence" if at("licence") in _UNKNOWN_LICENCES else "Known licence"
+    if name == "evidence":
+        return "Only predicted" if at("evidence") == "predicted" else "Published or measured, not predicted"
     if name == "speed":
-        alike = " or of an overlapping 95 % interval" if INTERVAL[0] in frame else ""
+        alike = f" or of an overlapping{'' if HIGH in frame else ' 95 %'} interval" if INTERVAL[0] in frame else ""
         return f"Fastest, {METRICS[axis].show(at(axis))}, or within {100 * SPEED_TIE:.0f} % of it{alike}"
     if name == "params":
         return f"Fewest parameters, {METRICS['params_m'].show(at('params_m'))}"

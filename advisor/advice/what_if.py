@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from advisor.advice.limits import LIMITED
+from advisor.advice.limits import LIMITED, judged
 from advisor.metrics import METRICS, Metric
 from advisor.records import Candidate, NearestMiss, Question, WhatIf, option_name
 
@@ -59,7 +59,7 @@ def _moves(
 ) -> Iterator[tuple[float | str, np.ndarray]]:
     """Ever larger moves of a limit, each with the rows that it admits."""
     if limit in LIMITED:
-        values = frame[LIMITED[limit].field].to_numpy(float)
+        values = judged(frame, limit)
         sign = -1 if limit.startswith("min_") else 1
         for value in sorted(np.unique(values[better][~np.isnan(values[better])]), key=lambda v: sign * v)[:_MOVES]:
             yield float(value), alone & (sign * values <= sign * value)
@@ -109,7 +109,7 @@ def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame
     says = []
     for limit in [c for c in broken.columns if bool(broken.iloc[order[0]][c])]:
         if limit in LIMITED:
-            value = best[LIMITED[limit].field]
+            value = judged(frame, limit)[order[0]]
             metric = metric_of(limit, question)
             if value != value:
                 known = "published" if best["evidence"] == "published" else "known"
