@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -112,7 +112,7 @@ def _now(target: str) -> dict[str, str]:
 
 def known(
     store: Store, target: str = "cpu", *, runtime: str | None = None, precision: str | None = None,
-    batch_size: int | None = 1,
+    batch_size: int | None = 1, before: str | None = None,
 ) -> list[Known]:  # fmt: skip
     """What is known of every setup of a target that has a calibration that holds, in order of setup.
 
@@ -122,12 +122,14 @@ def known(
     Args:
         precision: Asked for or really used.
         batch_size: None takes all.
+        before: A run's id: only runs before it count, as when that one was about to be made. None takes all.
 
     Raises:
         BadQuestion: The target is not here.
     """
     machine.machine(target)
-    return _only(_known(store, store.version(), target, _state(target), ()), runtime, precision, batch_size)
+    found = _known(store, store.version(), target, _state(target), (), before)
+    return _only(found, runtime, precision, batch_size)
 
 
 def _only(
@@ -146,8 +148,9 @@ def _state(target: str) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=4)
 def _known(
-    store: Store, version: str, target: str, state: tuple[tuple[str, str], ...], also: tuple[tuple[str, int], ...]
-) -> tuple[Known, ...]:
+    store: Store, version: str, target: str, state: tuple[tuple[str, str], ...], also: tuple[tuple[str, int], ...],
+    before: str | None = None,
+) -> tuple[Known, ...]:  # fmt: skip
     from advisor.predict.predictor import MIN_PROBES, Predictor  # loads scipy, which no other command needs
 
     made: dict[Setup, list[Calibration]] = {}
@@ -159,6 +162,7 @@ def _known(
     past, prior = workflows_predict.published(store)
     past = _widened(past, also) if also else past
     own = _own_latencies(store)
+    own = own if before is None else own[own["run_id"] < before]
     measured = {setup: _measured(own[own["setup"] == setup], past.profiles) for setup in sorted(made)}
     measured = {setup: found for setup, found in measured.items() if len(found) >= MIN_PROBES}
     if not measured:
@@ -229,29 +233,29 @@ def predict(
     wanted = [(name, img_size or listed[name].img_size) for name in architectures]
     found = known(store, target, runtime=runtime, precision=precision, batch_size=batch_size)
     if not found:
-        raise BadQuestion(_nothing_known(store, target, runtime, precision, batch_size))
+        raise BadQuestion(nothing_known(store, target, runtime, precision, batch_size))
     if also := tuple(key for key in wanted if key not in found[0].profiles.positions):
         found = _only(
             _known(store, store.version(), target, _state(target), also), runtime, precision, batch_size
         )  # fmt: skip
-    return [one for key in wanted for one in _predictions(key, found)]
+    told = [one.frame() for one in found]
+    return [_prediction(one, frame, key) for key in wanted for one, frame in zip(found, told, strict=True)]
 
 
-def _predictions(key: tuple[str, int], found: Sequence[Known]) -> Iterator[Prediction]:
-    for one in found:
-        row = one.profiles.positions[key]
-        here = one.measured.get(row)
-        values = one.frame().iloc[row]
-        yield Prediction(
-            *key, float(values["p50_ms"]), float(values["lo90_ms"]), float(values["hi90_ms"]), values["evidence"],
-            one.setup, one.calibration.calibration_id, None if here is None else here.run_id,
-            None if here is None else here.verdict,
-        )  # fmt: skip
+def _prediction(one: Known, frame: pd.DataFrame, key: tuple[str, int]) -> Prediction:
+    row = one.profiles.positions[key]
+    values, here = frame.iloc[row], one.measured.get(row)
+    return Prediction(
+        *key, float(values["p50_ms"]), float(values["lo90_ms"]), float(values["hi90_ms"]), values["evidence"],
+        one.setup, one.calibration.calibration_id, None if here is None else here.run_id,
+        None if here is None else here.verdict,
+    )  # fmt: skip
 
 
-def _nothing_known(
+def nothing_known(
     store: Store, target: str, runtime: str | None, precision: str | None, batch_size: int | None
 ) -> str:  # fmt: skip
+    """One sentence for where nothing is known of a setup: why, and the command that mends it."""
     options = {"--device": target, "--runtime": runtime, "--precision": precision, "--batch-size": batch_size}
     usual = {"--device": "cpu", "--batch-size": 1}
     command = " ".join(

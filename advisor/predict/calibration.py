@@ -23,6 +23,7 @@ from advisor.predict.columns import Setup
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
+_OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 Status = Literal["running", "complete", "stopped", "too few"]
 
 
@@ -105,7 +106,7 @@ def next_probe(
         order: Architectures, most telling first.
         runs: Those of the probes so far.
         n: How many are to work.
-        least: So many are measured even beyond the budget: fewer say nothing of other networks.
+        least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
         budget_s: Of all probes; the next one is expected to take as long as those so far took on average.
     """
     good = [run for run in runs if run.status == "ok"]
@@ -113,7 +114,8 @@ def next_probe(
     if len(good) >= n or not left or (len(runs) >= _GIVE_UP and not good):
         return None
     spent_s = sum(run.seconds for run in runs)
-    if len(good) >= least and spent_s + spent_s / len(runs) > budget_s:
+    allowed_s = budget_s if len(good) >= least else _OVERRUN * budget_s
+    if runs and spent_s + spent_s / len(runs) > allowed_s:
         return None
     return asked.request(left[0])
 
