@@ -28,7 +28,8 @@ _EXPECTED_PROBES = 10.0
 _NEARNESS = (1.0, 0.5, 0.25)
 # How much noisier than published figures the probes may be, whatever the setup is like: a machine that others use too
 # changes its pace by a fifth from one minute to the next.
-_NOISINESS = (1.0, 3.0, 9.0)
+# The shares are what is expected of a setup before its probes are seen.
+_NOISINESS = {1.0: 0.75, 3.0: 0.2, 9.0: 0.05}
 _LEAST_NOISE = 0.01  # of a logarithm: published figures have three or four digits, and a second run differs by more
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -84,7 +85,7 @@ def posterior(
     within, between = believed.covariance(rows, rows, scales), believed.covariance(wanted, rows, scales)
     alone = believed.variance(wanted, scales)
     means, variances, evidence = [], [], []
-    for nearness, noisiness in itertools.product(_NEARNESS, _NOISINESS):
+    for nearness, (noisiness, expected) in itertools.product(_NEARNESS, _NOISINESS.items()):
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
         lower = cholesky(SPEED**2 + nearness**2 * within + noise * np.eye(len(rows)), lower=True)
         whitened = solve_triangular(lower, logs.T, lower=True)  # (n_probes, n_bases)
@@ -94,7 +95,7 @@ def posterior(
         surprise = _without_speed(lower, whitened)
         common = (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
         variances.append(np.outer(common, np.maximum(left, noise)) + doubts)
-        evidence.append(_evidence(lower, surprise) - _prior_weight(len(believed.bases), len(own)))
+        evidence.append(_evidence(lower, surprise) - _prior_weight(len(believed.bases), len(own)) + np.log(expected))
     weights = np.exp(np.concatenate(evidence) - np.max(evidence))
     weights /= weights.sum()
     mean, variance = np.vstack(means), np.vstack(variances)

@@ -1,0 +1,154 @@
+"""Times of operators inside probes teach what whole networks take, in their setup and in its siblings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from advisor.predict.belief import belief
+from advisor.predict.costs import KINDS, kinds_of
+from advisor.predict.history import History, history
+from advisor.predict.operator_model import Taught, taught, usable
+from advisor.predict.own_bases import own_bases
+from advisor.predict.predictor import Predictor, Prior
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+from advisor.predict.signature import ELEMENTWISE, NORMALISATION
+from tests.invented_devices import CPU, invented, setup_of, some_profiles
+from tests.timed_operators import Law, latencies, linear_law, probe_of
+
+HERE = setup_of("here")
+
+
+@pytest.fixture(scope="module")
+def profiles() -> Profiles:
+    return some_profiles(10)
+
+
+@pytest.fixture(scope="module")
+def past(profiles: Profiles) -> History:
+    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+
+
+@pytest.fixture(scope="module")
+def rates(past: History) -> NDArray[np.float64]:
+    return belief(past, CPU).rates
+
+
+@pytest.fixture(scope="module")
+def rows(profiles: Profiles) -> list[int]:
+    """Twelve networks of all sorts, none of the largest."""
+    small = np.flatnonzero(profiles.models["macs"] < 5e9)
+    return [int(row) for row in small[:: len(small) // 12][:12]]
+
+
+def lesson(profiles: Profiles, probes: list[Probe], rates: NDArray[np.float64], *, batch_size: int = 1) -> Taught:
+    found = taught(profiles, tuple(probes), tuple(rates), batch_size)
+    assert found is not None
+    return found
+
+
+def errors(found: Taught, true_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.abs(found.class_ms.sum(axis=1) / true_ms - 1)
+
+
+def test_operators_of_twelve_probes_give_whole_networks(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(1)
+    found = lesson(profiles, [probe_of(profiles, row, law) for row in rows], rates)
+    rest = np.setdiff1d(np.arange(len(profiles)), rows)
+    off = errors(found, latencies(profiles, law))[rest]
+    assert np.median(off) < 0.03
+    assert np.quantile(off, 0.9) < 0.15
+
+
+def test_a_busy_moment_inside_a_probe_hardly_counts(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(2)
+    probes = [probe_of(profiles, row, law) for row in rows]
+    busy = probes[4]
+    slow = tuple(replace(o, time_ms=100 * o.time_ms) if i == 3 else o for i, o in enumerate(busy.operators))
+    assert not usable(replace(busy, operators=slow)), "they add up to several times its latency"
+    probes[4] = replace(busy, operators=slow)
+    assert np.median(errors(lesson(profiles, probes, rates), latencies(profiles, law))) < 0.04
+
+
+def test_a_machine_that_changes_its_pace_between_probes_is_seen_through(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(3)
+    paces = np.exp(np.random.default_rng(0).normal(0, 0.2, len(rows)))
+    probes = [probe_of(profiles, row, law, pace=float(pace)) for row, pace in zip(rows, paces, strict=True)]
+    relative = lesson(profiles, probes, rates).class_ms.sum(axis=1) / latencies(profiles, law)
+    assert np.median(np.abs(relative / np.median(relative) - 1)) < 0.08  # the probes themselves are off by 0.2
+
+
+def test_a_probe_is_judged_by_the_operators_of_the_others(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(4)
+    probes = [probe_of(profiles, row, law) for row in rows]
+    slower = [probe_of(profiles, row, law, pace=1.5 if i == 2 else 1.0) for i, row in enumerate(rows)]
+    before, after = lesson(profiles, probes, rates).probe_ms, lesson(profiles, slower, rates).probe_ms
+    assert after[2] == pytest.approx(before[2], rel=0.15), "though it took half as long again"
+    assert before == pytest.approx([probe.latency_ms for probe in probes], rel=0.35)
+
+
+def test_networks_of_other_operators_are_doubted(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    found = lesson(profiles, [probe_of(profiles, row, linear_law(5)) for row in rows], rates)
+    largest = np.argsort(-profiles.models["macs"].to_numpy())[:5]
+    assert found.doubt[largest].min() > 2 * np.median(found.doubt[rows])
+
+
+def test_another_batch_size_follows_from_the_same_operators(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    probes = [probe_of(profiles, row, linear_law(6)) for row in rows]
+    one, eight = (lesson(profiles, probes, rates, batch_size=b).class_ms.sum(axis=1) for b in (1, 8))
+    assert (eight > one).all()
+    assert (eight < 8.5 * one).all(), "calls and weights are not paid eight times"
+
+
+def test_two_probes_teach_nothing(profiles: Profiles, rates: NDArray[np.float64], rows: list[int]) -> None:
+    probes = [probe_of(profiles, row, linear_law(7)) for row in rows[:2]]
+    assert taught(profiles, tuple(probes), tuple(rates), 1) is None
+    assert own_bases(profiles, {HERE: probes}, {HERE: rates}) == {HERE: []}
+
+
+def fusing(law: Law) -> Law:
+    """A runtime that is a quarter faster and pays nothing for normalisation and activations."""
+    free = [kind in (NORMALISATION, ELEMENTWISE, "slow activation") for kind in KINDS]
+
+    def fused(operators: pd.DataFrame) -> NDArray[np.float64]:
+        return np.where(np.array(free)[kinds_of(operators)], 0.0, 0.75 * law(operators))
+
+    return fused
+
+
+def test_a_sibling_setup_needs_few_probes(
+    profiles: Profiles, past: History, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(8)
+    true_ms = latencies(profiles, fusing(law))
+    fast = replace(HERE, runtime="openvino")
+    few = [
+        Probe(profiles.models["architecture"][row], int(profiles.models["img_size"][row]), float(true_ms[row]))
+        for row in rows[::2]
+    ]
+    eager = [probe_of(profiles, row, law) for row in rows]
+    rest = np.setdiff1d(np.arange(len(profiles)), rows)
+    together = Predictor(past, Prior()).fit({HERE: eager, fast: few}).posterior(fast, rest)
+    alone = Predictor(past, Prior()).fit({fast: few}).posterior(fast, rest)
+    off, off_alone = (np.median(np.abs(np.exp(p.mean) / true_ms[rest] - 1)) for p in (together, alone))
+    assert off < 0.08
+    assert off < 0.6 * off_alone
+    low, _, high = together.quantiles().T
+    assert 0.8 < np.mean((low <= true_ms[rest]) & (true_ms[rest] <= high))
