@@ -196,3 +196,10 @@ def test_words_and_flag_of_pretraining_mean_the_same(tag: str) -> None:
     seen = read_tag("resnet50", tag)
     said = sentences(ask(pretraining="imagenet-1k"), pretraining=seen.pretraining)
     assert (not said) is (seen.imagenet_1k_only is True)
+
+
+def test_the_interval_of_a_predicted_speed_judges_limits_on_speed_alone() -> None:
+    guess: dict[str, object] = {"evidence": "predicted", "latency_lo90_ms": 15.0, "latency_hi90_ms": 30.0}
+    question = ask(max_latency_ms=25.0, max_params_m=25.0, min_accuracy=75.0, max_img_size=256)
+    (found,) = broken(frame_of(guess | {"batch_size": 1}), question).to_dict("records")
+    assert found == {"max_latency_ms": True, "max_params_m": False, "min_accuracy": False, "max_img_size": False}

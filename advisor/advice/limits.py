@@ -135,7 +135,8 @@ def _is_lower_bound(name: str) -> bool:
 
 def judged(frame: pd.DataFrame, name: str) -> np.ndarray:
     """What a numeric limit judges of each candidate: of a predicted speed the slow end of its 90 % interval."""
-    return guarded(frame, LIMITED[name].field)
+    field = LIMITED[name].field
+    return guarded(frame, field) if name in _ON_SPEED else frame[field].to_numpy(dtype=float, na_value=np.nan)
 
 
 def _known_true(column: pd.Series) -> np.ndarray:
