@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import zipfile
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def load(path: Path, profiles: Profiles, *, made_from: str) -> tuple[History, Pr
             if str(found["made_from"]) != FORMAT + made_from:
                 return None
             return _history(dict(found), profiles)
-    except (OSError, ValueError, KeyError, EOFError, TypeError):  # what NumPy and zip files raise
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
         return None
 
 

@@ -1,0 +1,169 @@
+"""Calibrate this machine as a user would, then judge the predictions on networks that were never probes.
+
+    python -m tests.benchmarks.prediction [--models 40] [--seed 0] [--runtime pytorch-eager] [--precision fp32]
+                                          [--rounds 2] [--home FOLDER]
+
+Networks are drawn at random from all that timm lists, at their native size, up to 20 GMACs (larger ones take seconds a
+pass on a small CPU). Predictions are frozen before the first of them is measured. Each is measured in every round, in
+a new random order; what others do on a shared machine makes it slower and never faster, so its latency is the fastest
+round's. How far two rounds of one network are apart is printed too: no prediction can be nearer to the truth than the
+truth is to itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
+
+Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
+probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor import workflows_calibrate, workflows_measure, workflows_predict
+from advisor.evidence.store import Store
+from advisor.measure import models
+from advisor.predict import search
+from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
+from advisor.predict.known import Known
+from advisor.predict.predictor import Posterior
+from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
+from advisor.predict.search import Outcome
+from advisor.workflows import DATA
+from advisor.workflows_measure import Wanted
+
+MAX_MACS = 20e9
+_BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
+_LIMIT_S = 40.0
+
+
+def drawn(known: Known, n: int, seed: int) -> list[int]:
+    """Rows of networks that were not measured."""
+    native = {(one.architecture, one.img_size) for one in models.load().values()}
+    macs = known.profiles.models["macs"].to_numpy()
+    able = [
+        row for key, row in known.profiles.positions.items()
+        if key in native and row not in known.measured and 0 < macs[row] <= MAX_MACS and not key[0].startswith("test_")
+    ]  # fmt: skip
+    return [int(row) for row in np.random.default_rng(seed).permutation(sorted(able))[:n]]
+
+
+def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> NDArray[np.float64]:
+    """Shape (rounds, n): p50 in ms, NaN where it failed."""
+    names = known.profiles.models["architecture"].to_numpy()
+    asked, found = known.asked, np.full((rounds, len(rows)), np.nan)
+    wanted = Wanted(
+        target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
+        batch_size=asked.batch_size, threads=asked.threads, time_limit_s=_LIMIT_S * (1 + 4 * ("compile" in asked.runtime)),
+    )  # fmt: skip
+    for one in range(rounds):
+        order = np.random.default_rng(1000 * seed + one).permutation(len(rows))
+        requests = workflows_measure.requests([names[rows[i]] for i in order], wanted)
+        done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
+        for place, run in zip(order, done.runs, strict=True):
+            if run.measured is not None:
+                found[one, place] = run.measured.latency.p50
+            else:
+                print(f"  {run.request.architecture}: {run.reason}")
+    return found
+
+
+def _row(name: str, score: PredictionScore) -> str:
+    covered = "    –" if score.coverage is None else f"{score.coverage:5.0%}"
+    return (
+        f"{name:34s} {score.median_error:7.1%} {score.within_10:9.0%} {covered:>9s} {score.spearman:10.3f}"
+    )  # fmt: skip
+
+
+def judge(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> None:
+    """Print the table: the predictor as it is and without the machine's common pace, and the baselines."""
+    past, _ = workflows_predict.published(store)
+    low, middle, high = known.posterior.quantiles()[rows].T
+    probes = np.array(sorted(known.measured))
+    probe_ms = np.array([known.measured[row].p50 for row in probes])
+    macs = known.profiles.models["macs"].to_numpy(np.float64)
+    pace = float(np.median(true_ms / middle))
+    print(f"{'':34s} {'median':>7s} {'±10 %':>9s} {'90 % int.':>9s} {'Spearman':>10s}")
+    print(_row("predicted", score_predictions(true_ms, middle, np.column_stack([low, high]))))
+    paced = np.column_stack([low, high]) * pace
+    print(_row(f"  without a common pace of {pace:.2f}", score_predictions(true_ms, middle * pace, paced)))
+    print(_row("MACs x constant", score_predictions(true_ms, macs_times_constant(macs, probes, probe_ms, rows))))
+    nearest = nearest_device_times_constant(past, known.setup, probes, probe_ms, rows)
+    if np.isfinite(nearest).any():
+        print(_row("nearest published device x constant", score_predictions(true_ms, nearest)))
+
+
+def play(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> None:
+    """Print budget broken, regret and confirmations of the search over the measured networks."""
+    scored = store.frame("scored").dropna(subset=["top1", "img_size"])
+    top1 = scored.groupby(["architecture", "img_size"])["top1"].max().to_dict()
+    keys = list(known.profiles.positions)
+    kept = np.array([i for i, row in enumerate(rows) if keys[row] in top1], dtype=int)
+    accuracy = np.array([top1[keys[row]] for row in rows[kept]])
+    true_ms, prior = true_ms[kept], Posterior(known.posterior.mean[rows[kept]], known.posterior.deviation[rows[kept]])
+    scores, points = [], []
+    for budget_ms in np.quantile(true_ms, _BUDGETS):
+        found = search.find(
+            accuracy, {}, budget_ms, predict=lambda _confirmed, _ms: prior,
+            measure=lambda option: Outcome.exactly(float(true_ms[option])),
+        )  # fmt: skip
+        scores.append(score_answer(accuracy, true_ms, budget_ms, found.pick, len(found.confirmed)))
+        within = np.flatnonzero(np.exp(prior.mean) <= budget_ms)
+        pick = int(within[np.argmax(accuracy[within])]) if len(within) else None
+        points.append(score_answer(accuracy, true_ms, budget_ms, pick, 0))
+    for name, given in (("predict, then confirm", scores), ("point prediction alone", points)):
+        regrets = [one.regret for one in given if one.regret is not None]
+        print(
+            f"{name:34s} budget broken {np.mean([one.broken for one in given]):.0%}, mean regret "
+            f"{np.mean(regrets):.2f} points, {np.mean([one.confirmations for one in given]):.1f} confirmations "
+            f"({len(kept)} candidates, {len(given)} budgets)"
+        )
+
+
+@click.command()
+@click.option("--models", "n_models", default=40, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--runtime", default="pytorch-eager", show_default=True)
+@click.option("--precision", default=None)
+@click.option("--rounds", default=2, show_default=True)
+@click.option("--budget-s", default=workflows_calibrate.BUDGET_S, show_default=True)
+@click.option("--home", type=click.Path(path_type=Path), help="Kept, with its calibrations; else a temporary folder.")
+def main(
+    n_models: int, seed: int, runtime: str, precision: str | None, rounds: int, budget_s: float, home: Path | None
+) -> None:
+    """Print the table of the held-out networks."""
+    with ExitStack() as stack:
+        folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = Store(folder, DATA)
+        precision = precision or ("auto" if runtime == "openvino" else "fp32")
+        for name, width in dict.fromkeys([("pytorch-eager", "fp32"), (runtime, precision)]):
+            if workflows_calibrate.known(store, runtime=name, precision=width):
+                continue
+            began = time.monotonic()
+            made = workflows_calibrate.calibrate(
+                store, workflows_calibrate.asked(runtime=name, precision=width), budget_s=budget_s
+            )
+            print(f"{name} {width}: calibrated in {time.monotonic() - began:.0f} s with {len(made.probes)} probes")
+            print("\n".join(f"  {note}" for note in made.notes))
+        began = time.monotonic()
+        (known,) = workflows_calibrate.known(store, runtime=runtime, precision=precision)
+        print(f"the zoo of {len(known.profiles)} predicted in {time.monotonic() - began:.2f} s (again, as kept)")
+        rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
+        times = measured(store, known, rows, rounds, seed)
+        done = ~np.isnan(times).any(axis=0)
+        rows, times = rows[done], times[:, done]
+        apart = np.abs(times[0] / times[-1] - 1)
+        print(
+            f"{len(rows)} networks, {rounds} rounds; two rounds of one network differ by {np.median(apart):.1%} (median)"
+        )
+        judge(store, known, rows, times.min(axis=0))
+        play(store, known, rows, times.min(axis=0))
+
+
+if __name__ == "__main__":
+    main()
