@@ -26,10 +26,10 @@ def start(store: Store, requests: Sequence[Request], *, title: str) -> None:
     Raises:
         AdvisorError: They cannot be queued.
     """
-    _follow(workflows_measure.submit_once(store, requests, title=title))
+    follow(workflows_measure.submit_once(store, requests, title=title))
 
 
-def _follow(job_id: str) -> None:
+def follow(job_id: str) -> None:
     """Show the results of a job that this session started, and how jobs end from now on."""
     state = st.session_state
     state["mea_job"], state["mea_watched"] = job_id, [job_id]
@@ -89,7 +89,8 @@ def _draw(store: Store, jobs: Sequence[JobState]) -> None:
         for job in active:
             _card(store, job)
         watched = st.session_state["mea_watched"]
-        ended = [job for job in jobs if job.ended and job.job_id in watched and job.status != "interrupted"]
+        told = [job for job in jobs if job.ended and job.job_id in watched]
+        ended = [job for job in told if job.status != "interrupted" or job.n_to_come]  # the others can be resumed
         for job in ended[:_ENDINGS_SHOWN]:
             _ending(store, job)
         dismissed = st.session_state.get("mea_dismissed", [])

@@ -14,12 +14,13 @@ from advisor.views_measure import duration
 
 # stage -> how far into one request it is when it begins; timing takes most of the time
 _BEGINS = {
-    "starting": 0.0, "cancelling": 0.0, "measuring what the machine can do": 0.0, "building": 0.02, "converting": 0.06,
+    "starting": 0.0, "choosing what to measure next": 0.0, "cancelling": 0.0, "building": 0.02, "converting": 0.06,
     "quantising": 0.08, "compiling": 0.1, "warming up": 0.2, "timing": 0.35,
 }  # fmt: skip
-_ENDS = 0.85  # of the timing; parity, memory and the extras come after
+_ENDS = 0.85  # of the timing; parity, memory, the extras and what the machine can do come after
 FAST_S, SLOW_S = 0.5, 1.5  # between two looks at the jobs
 _FAST_FOR_S = 4.0  # a new job is watched closely for so long
+_USUAL_S = 6.0  # what a request that is not chosen yet takes, as long as none is done
 _SIGNS = {"done": "✓", "failed": "✗", "cancelled": "■", "interrupted": "↯"}
 
 
@@ -65,19 +66,28 @@ def now_words(job: JobState) -> str:
 
 def time_words(job: JobState, left_s: float) -> str:
     """How long it has run and how long it will take, with how much of it is done."""
+    n_total = f"up to {job.n_total}" if job.n_to_come else f"{job.n_total}"
     if job.status == "queued":
-        return f"{job.n_total} to measure, about {duration(left_s)}"
-    counted = f"{job.n_done} of {job.n_total} done" + (f", {job.n_failed} failed" if job.n_failed else "")
+        return f"{n_total} to measure, about {duration(left_s)}"
+    counted = f"{job.n_done} of {n_total} done" + (f", {job.n_failed} failed" if job.n_failed else "")
     return f"{counted} · {duration(job.seconds)} so far · about {duration(left_s)} left"
 
 
 def left_s(job: JobState, estimate_s: float, current_s: float) -> float:
     """Seconds left: what is estimated for all requests without a result, less what the current one has taken.
 
+    What may follow takes as long as what is done, and no request is begun after the time that the job was given.
+
     Args:
         current_s: The estimate of the request under way alone; no more than that is taken off.
     """
-    return max(estimate_s - current_s * step_share(job.now), 1.0) if job.status == "running" else estimate_s
+    each_s = job.seconds / job.n_done if job.n_done else _USUAL_S
+    running = job.status == "running"
+    taken_s = current_s * step_share(job.now) if running else 0.0
+    more_s = estimate_s + job.n_to_come * each_s - taken_s
+    if job.budget_s is not None:
+        more_s = min(more_s, max(job.budget_s - job.seconds, current_s - taken_s))
+    return max(more_s, 1.0) if running else more_s
 
 
 def owner_words(job: JobState) -> str:
@@ -90,6 +100,8 @@ def ended_words(job: JobState) -> str:
     measured = job.n_done - job.n_failed
     counted = f"{measured} of {job.n_total} measured"
     took = f" in {duration(job.seconds)}" if job.seconds else ""
+    if job.out_of_time and job.budget_s is not None:
+        took += f", none begun after {duration(job.budget_s)}"
     if job.status == "done":
         said = f"{counted}{took}, {job.n_failed} failed" if job.n_failed else f"{counted}{took}"
     else:
@@ -116,10 +128,13 @@ def failures(runs: pd.DataFrame, job_id: str) -> list[str]:
 
 
 def to_resume(jobs: Sequence[JobState], runs: pd.DataFrame, dismissed: Collection[str] = ()) -> list[JobState]:
-    """Interrupted jobs of which something is still to be measured: no later run has answered it."""
+    """Interrupted jobs of which something is still to be measured: no later run has answered it.
+
+    A job that chooses what follows is left to whoever started it: the requests that are left are not all of it.
+    """
     found = []
     for job in jobs:
-        if job.status != "interrupted" or not job.left or job.job_id in dismissed:
+        if job.status != "interrupted" or not job.left or job.n_to_come or job.job_id in dismissed:
             continue
         later = runs[(runs["status"] == "ok") & (runs["started_at"] >= _utc(job.created_at))]
         if not {request.key for request in job.left} <= set(later["request_key"]):

@@ -49,9 +49,9 @@ def test_a_queued_job_says_what_it_waits_for() -> None:
 
 def test_the_bar_never_goes_back_within_a_request() -> None:
     stages = [
-        Progress("measuring what the machine can do"), Progress("building"), Progress("converting"),
+        Progress("choosing what to measure next"), Progress("building"), Progress("converting"),
         Progress("warming up"), Progress("timing", 1, 100), Progress("timing", 90, 100),
-        Progress("timing", 120, 100), Progress("batch sweep"),
+        Progress("timing", 120, 100), Progress("batch sweep"), Progress("measuring what the machine can do"),
     ]  # fmt: skip
     shares = [views_jobs.share(job(now=now)) for now in stages]
     assert shares == sorted(shares)
@@ -81,10 +81,31 @@ def test_nothing_is_polled_where_nothing_runs_and_less_often_while_timing() -> N
         ({"status": "done", "n_done": 2}, "✓ resnet50, 2 setups · done: 2 of 2 measured in 12 s."),
         ({"status": "done", "n_done": 2, "n_failed": 1}, "1 of 2 measured in 12 s, 1 failed."),
         ({"status": "cancelled", "last_reason": "Cancelled after 3.2 s."}, "1 of 2 measured in 12 s: Cancelled after"),
+        ({"status": "done", "n_done": 2, "budget_s": 10.0, "out_of_time": True}, "in 12 s, none begun after 10 s."),
     ],
 )
 def test_how_a_job_ended_is_one_sentence(changes: dict[str, Any], says: str) -> None:
     assert says in views_jobs.ended_words(job(**changes))
+
+
+def test_what_may_still_follow_is_counted_and_estimated() -> None:
+    queued = job(status="queued", now=None, n_done=0, n_total=9, n_to_come=7, left=(EAGER, OPENVINO))
+    assert views_jobs.time_words(queued, 25.0) == "up to 9 to measure, about 25 s"
+    assert views_jobs.left_s(queued, 20.0, 0.0) > 20.0
+    begun = job(n_done=2, n_total=9, n_to_come=6, left=(OPENVINO,), seconds=8.0, now=None)
+    assert views_jobs.time_words(begun, 4.0) == "2 of up to 9 done · 8 s so far · about 4 s left"
+    assert views_jobs.left_s(begun, 5.0, 5.0) == 5.0 + 6 * 8.0 / 2
+
+
+def test_no_more_time_is_left_than_a_job_was_given_but_for_the_request_under_way() -> None:
+    begun = job(n_done=2, n_total=20, n_to_come=18, left=(), seconds=50.0, now=Progress("building"), budget_s=60.0)
+    assert views_jobs.left_s(begun, 0.0, 5.0) == 10.0
+    assert views_jobs.left_s(replace(begun, seconds=70.0), 5.0, 5.0) == pytest.approx(5.0, rel=0.05)
+
+
+def test_what_an_interrupted_job_would_have_chosen_is_not_offered(runs: pd.DataFrame) -> None:
+    broken = job(status="interrupted", left=(OPENVINO,))
+    assert views_jobs.to_resume([replace(broken, n_to_come=2), broken], runs) == [broken]
 
 
 def test_failures_of_a_job_are_told_with_their_setup(runs: pd.DataFrame) -> None:

@@ -48,7 +48,7 @@ class Jobs:
             after a kill it may be told the same run again. An `AdvisorError` keeps the run until a later try.
         save_sweep: Puts the sentinel's drift of a sweep into the store, under the same terms.
         roof_of: What the machine can do at a request's target, precision and threads, None where not known yet. Its
-            request has threads and a precision of which there is a roof, see `measuring.roof_question`.
+            request has threads, and the precision that was really used.
         save_roof: Puts a roof that was measured for a request into the store, with the roof's own precision, which
             a request need not have ("tf32").
         device_id: The store's id of a target; raises `AdvisorError` where the target is not there.
