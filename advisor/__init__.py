@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         setups,
     )
     from advisor.workflows_calibrate import calibrate, calibrations
+    from advisor.workflows_find import find
 
 # Each name is fetched when it is first used: a measuring process imports one module of this package and must
 # start without pandas and DuckDB, which take 0.7 s.
@@ -56,6 +57,7 @@ _HOMES = {
         "advisable", "all_claims", "claims_on", "devices", "explain", "models", "open_store", "recommend", "setups",
     ),
     "workflows_calibrate": ("calibrate", "calibrations"),
+    "workflows_find": ("find",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -86,6 +88,7 @@ __all__ = [
     "claims_on",
     "devices",
     "explain",
+    "find",
     "models",
     "open_store",
     "recommend",

@@ -8,11 +8,11 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from advisor import answer_json, cli_calibrate, cli_measure, cli_predict, tables, workflows
+from advisor import answer_json, cli_calibrate, cli_find, cli_measure, cli_predict, tables, workflows
+from advisor.cli_question import question as question_options
 from advisor.errors import AdvisorError
-from advisor.metrics import ACCURACIES
-from advisor.records import FOUR_FAMILIES, Question
-from advisor.terminal import as_json, as_one, bar, opened_store, show
+from advisor.records import Question
+from advisor.terminal import as_json, bar, opened_store, show
 
 
 class _OneSentence(click.Group):
@@ -40,42 +40,8 @@ def main() -> None:
     """Which image-classification network should I use on my device, within my budget?"""
 
 
-def _asked(given: dict[str, Any]) -> Question:
-    """The question of a command's options, which are taken out of what was given."""
-    fields = {name: given.pop(name) for name in _QUESTION_FIELDS}
-    fields["families"] = tuple(f for f in (part.strip() for part in fields["families"].split(",")) if f)
-    return Question(**fields)
-
-
-_OPTIONS = (
-    click.option("--device", "device_id", required=True, help="Device id; see 'devices'."),
-    click.option("--runtime", help="Only this runtime, e.g. pytorch-eager, pytorch-compile, onnxruntime, ncnn."),
-    click.option("--precision", help="Only this precision, e.g. fp32, amp-fp16, int8."),
-    click.option("--layout", help="Only this memory layout: nchw or nhwc."),
-    click.option("--batch-size", type=int, help="Only this batch size (latency limits: 1 unless given)."),
-    click.option("--max-latency-ms", type=float, help="One forward pass of one batch, at most."),
-    click.option("--min-throughput", type=float, help="Images per second, at least."),
-    click.option("--max-params-m", type=float, help="Parameters in millions, at most."),
-    click.option("--max-memory-mb", type=float, help="Peak memory, at most; unknown memory does not pass."),
-    click.option("--max-file-mb", type=float, help="Weights file, at most."),
-    click.option("--min-accuracy", type=float, help="Percent of the accuracy that decides, at least."),
-    click.option("--accuracy", default="top1", show_default=True, help=f"Decides: {', '.join(ACCURACIES)}."),
-    click.option("--max-img-size", type=int, help="Image size in px, at most."),
-    click.option("--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True),
-    click.option("--pretraining", type=click.Choice(["any", "imagenet-1k"]), default="any", show_default=True),
-    click.option("--families", default=",".join(FOUR_FAMILIES), show_default=True, help="Comma-separated, or 'all'."),
-    click.option("--task", type=click.Choice(["infer", "train"]), default="infer", show_default=True),
-)
-_QUESTION_FIELDS = (
-    "device_id", "runtime", "precision", "layout", "batch_size", "max_latency_ms", "min_throughput", "max_params_m",
-    "max_memory_mb", "max_file_mb", "min_accuracy", "accuracy", "max_img_size", "licence", "pretraining", "families",
-    "task",
-)  # fmt: skip
-_question = as_one("question", _OPTIONS, _asked)
-
-
 @main.command()
-@_question
+@question_options
 @as_json
 def recommend(question: Question, json_: bool) -> None:
     """The network to use on a device within the limits, why, and what would change it."""
@@ -126,7 +92,7 @@ def claims(device_id: str | None, json_: bool) -> None:
 
 @main.command()
 @click.argument("model")
-@_question
+@question_options
 @as_json
 def explain(model: str, question: Question, json_: bool) -> None:
     """Why MODEL (weights or architecture) is, or is not, the answer."""
@@ -182,5 +148,7 @@ main.add_command(cli_measure.machine)
 main.add_command(cli_measure.runs)
 main.add_command(cli_calibrate.calibrate)
 main.add_command(cli_calibrate.predict)
+main.add_command(cli_find.find)
 main.add_command(cli_predict.build_profiles)
+main.add_command(cli_predict.build_history)
 main.add_command(cli_predict.backtest)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from advisor import workflows_predict
 from advisor.cli import main
 from advisor.predict.backtest import MACS, NEAREST, PREDICTOR, Backtest, backtest
-from advisor.predict.backtest_answers import CONFIRMED, POINT
+from advisor.predict.backtest_answers import BY_GUIDE, CONFIRMED, POINT
 from advisor.predict.backtest_plan import Plan
 from advisor.predict.backtest_summary import advice_by_kind, by_kind
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
@@ -111,6 +111,8 @@ def test_confirmed_answers_never_break_a_budget(found: Backtest) -> None:
     assert rows[CONFIRMED].confirmations <= 5
     assert rows[CONFIRMED].regret is not None and rows[CONFIRMED].regret < 0.3
     assert rows[POINT].broken > 0.0
+    guide = rows[BY_GUIDE]  # one family and no measurement: accuracy grows with multiply-adds, whatever the family
+    assert guide.confirmations == 0.0 and guide.regret is not None and guide.regret > rows[CONFIRMED].regret
 
 
 def test_a_kind_is_the_mean_of_its_devices_not_of_their_setups(found: Backtest) -> None:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.evidence.families import family_of
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
 from advisor.predict.belief import Belief
 from advisor.predict.columns import Column, Setup
+from advisor.predict.guide import guide_of_2020
 from advisor.predict.history import History
 from advisor.predict.predictor import Posterior, Prior, posterior
 from advisor.predict.scoring import AnswerScore, mean_answer, score_answer
-from advisor.predict.search import find
+from advisor.predict.search import Outcome, find
 
 BUDGETS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # quantiles of the candidates' latencies
-CONFIRMED, POINT, BY_MACS, BY_NEAREST = (
-    "predict, then confirm", "point prediction", "MACs x constant", "nearest device x constant",
+CONFIRMED, POINT, BY_MACS, BY_NEAREST, BY_GUIDE = (
+    "predict, then confirm", "point prediction", "MACs x constant", "nearest device x constant", "2020 guide's rules",
 )  # fmt: skip
 _LEAST_CANDIDATES = 50  # with an accuracy: fewer make budgets that differ by one network
 
@@ -41,6 +43,11 @@ class _Candidates:
     rows: NDArray[np.intp]
     true_ms: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+    families: NDArray[np.object_]
+
+    def score(self, budget_ms: float, pick: int | None, confirmations: int = 0) -> AnswerScore:
+        """The score of one answer."""
+        return score_answer(self.accuracy, self.true_ms, budget_ms, pick, confirmations)
 
 
 def answers(
@@ -49,13 +56,13 @@ def answers(
 ) -> Iterator[Answers]:  # fmt: skip
     """Answer every budget after every draw of probes, in each way; nothing where too few have an accuracy.
 
-    The pick is the most accurate candidate that is, or is held to be, within the budget; no ties are broken.
+    The pick is the most accurate candidate that is, or is held to be, within the budget; no ties are broken. The
+    guide's rules look at the guide's families alone, whose latencies are taken as MACs x constant.
     """
-    scored = np.array([place for place, row in enumerate(column.rows) if int(row) in top1], dtype=np.intp)
-    if len(scored) < _LEAST_CANDIDATES:
+    among = _candidates(past, column, top1)
+    if len(among.rows) < _LEAST_CANDIDATES:
         return
-    rows = column.rows[scored]
-    among = _Candidates(rows, column.latency_ms[scored], np.array([top1[int(row)] for row in rows]))
+    rows = among.rows
     budgets = np.quantile(among.true_ms, BUDGETS)
     by_method: dict[str, list[AnswerScore]] = {}
     for probes in draws:
@@ -63,32 +70,49 @@ def answers(
         known = {int(np.searchsorted(rows, r)): float(ms) for r, ms in zip(measured_rows, measured_ms, strict=True)
                  if int(r) in top1}  # fmt: skip
         first = posterior(believed, prior, measured_rows, measured_ms, rows)
+        by_macs = _held(macs_times_constant(macs, measured_rows, measured_ms, rows), known)
         points = {
-            POINT: np.exp(first.mean),
-            BY_MACS: macs_times_constant(macs, measured_rows, measured_ms, rows),
-            BY_NEAREST: nearest_device_times_constant(past, column.setup, measured_rows, measured_ms, rows),
+            POINT: _held(np.exp(first.mean), known),
+            BY_MACS: by_macs,
+            BY_NEAREST: _held(
+                nearest_device_times_constant(past, column.setup, measured_rows, measured_ms, rows), known
+            ),
         }
         for budget_ms in budgets:
-            for method, predicted in points.items():
-                by_method.setdefault(method, []).append(_by_point(among, known, predicted, budget_ms))
+            picks = {method: _by_point(among, held, budget_ms) for method, held in points.items()}
+            picks[BY_GUIDE] = guide_of_2020(column.setup.kind, among.families, among.accuracy, by_macs, budget_ms)
+            for method, pick in picks.items():
+                by_method.setdefault(method, []).append(among.score(budget_ms, pick))
             score = _by_search(among, known, budget_ms, believed, prior, measured_rows, measured_ms)
             by_method.setdefault(CONFIRMED, []).append(score)
     for method, scores in by_method.items():
         yield Answers(column.setup, len(rows), how, len(draws[0]), method, len(scores), mean_answer(scores))
 
 
-def _by_point(
-    among: _Candidates, known: Mapping[int, float], predicted_ms: NDArray[np.float64], budget_ms: float
-) -> AnswerScore:
+def _candidates(past: History, column: Column, top1: Mapping[int, float]) -> _Candidates:
+    scored = np.array([place for place, row in enumerate(column.rows) if int(row) in top1], dtype=np.intp)
+    rows = column.rows[scored]
+    names = past.profiles.models["architecture"].to_numpy(dtype=object)[rows]
+    return _Candidates(
+        rows, column.latency_ms[scored], np.array([top1[int(row)] for row in rows]),
+        np.array([family_of(name) for name in names], dtype=object),
+    )  # fmt: skip
+
+
+def _held(predicted_ms: NDArray[np.float64], known: Mapping[int, float]) -> NDArray[np.float64]:
+    """What the latencies are held to be: measured where they were, else predicted."""
     held = predicted_ms.copy()
     held[list(known)] = list(known.values())
-    within = np.flatnonzero(held <= budget_ms)  # NaN is not
-    pick = int(within[np.argmax(among.accuracy[within])]) if len(within) else None
-    return score_answer(among.accuracy, among.true_ms, budget_ms, pick, 0)
+    return held
+
+
+def _by_point(among: _Candidates, held_ms: NDArray[np.float64], budget_ms: float) -> int | None:
+    within = np.flatnonzero(held_ms <= budget_ms)  # NaN is not
+    return int(within[np.argmax(among.accuracy[within])]) if len(within) else None
 
 
 def _by_search(
-    among: _Candidates, known: dict[int, float], budget_ms: float, believed: Belief, prior: Prior,
+    among: _Candidates, known: Mapping[int, float], budget_ms: float, believed: Belief, prior: Prior,
     measured_rows: NDArray[np.intp], measured_ms: NDArray[np.float64],
 ) -> AnswerScore:  # fmt: skip
     def predict(confirmed: list[int], latencies_ms: list[float]) -> Posterior:
@@ -98,6 +122,7 @@ def _by_search(
         )  # fmt: skip
 
     found = find(
-        among.accuracy, known, budget_ms, predict=predict, measure=lambda candidate: float(among.true_ms[candidate])
-    )
-    return score_answer(among.accuracy, among.true_ms, budget_ms, found.pick, len(found.confirmed))
+        among.accuracy, {candidate: Outcome.exactly(ms) for candidate, ms in known.items()}, budget_ms,
+        predict=predict, measure=lambda candidate: Outcome.exactly(float(among.true_ms[candidate])),
+    )  # fmt: skip
+    return among.score(budget_ms, found.pick, len(found.confirmed))

@@ -1,9 +1,13 @@
-"""Find the most accurate network within a latency budget: predict all, measure the few that could win."""
+"""Find the most accurate network within a latency budget: predict all, measure the few that could win.
+
+An option is a network at an image size in a setup, one flat list of all of them. The answer is only ever one that was
+measured; predictions decide what is measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +17,61 @@ from advisor.predict.predictor import Posterior
 MAX_CONFIRMATIONS = 5
 # No further measurement where the expected gain is below this many points of top-1: a tenth of the sampling error of
 # ImageNet's 50,000 images.
-_LEAST_GAIN = 0.01
+LEAST_GAIN = 0.01
+MAX_TRIES = 2  # a noisy measurement is made once more; then it is taken as it is
 Predict = Callable[[list[int], list[float]], Posterior]
-Measure = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What measuring an option has shown.
+
+    Attributes:
+        latency_ms: Median of one forward pass of one batch.
+        high_ms: The upper end of the median's 95 % interval.
+        steady: Whether the measurement may be trusted; the interval of one that may not says little.
+        tries: How often it was measured.
+        allowed: Whether it keeps the limits that only measuring can tell, memory above all.
+    """
+
+    latency_ms: float
+    high_ms: float
+    steady: bool = True
+    tries: int = 1
+    allowed: bool = True
+
+    @classmethod
+    def exactly(cls, latency_ms: float) -> Outcome:
+        """A measurement without error."""
+        return cls(latency_ms, latency_ms)
+
+    @property
+    def settled(self) -> bool:
+        """Whether measuring it again is not worth while."""
+        return self.steady or self.tries >= MAX_TRIES
+
+    def keeps(self, budget_ms: float) -> bool:
+        """Whether it is within the budget, with its interval where that can be trusted."""
+        return self.allowed and (self.high_ms if self.steady else self.latency_ms) <= budget_ms
+
+    def then(self, again: Outcome) -> Outcome:
+        """What is known once it was measured again: the later one, unless only the earlier one was steady."""
+        kept = self if self.steady and not again.steady else again
+        return replace(kept, tries=self.tries + again.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to measure next.
+
+    Attributes:
+        within: How probable it is that the option is within the budget.
+        gain: Points of accuracy that measuring it is expected to gain over the best measured one.
+    """
+
+    option: int
+    within: float
+    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,47 +79,95 @@ class Found:
     """The answer of a search.
 
     Attributes:
-        pick: Index of the most accurate candidate that was measured within the budget; None where none was.
-        confirmed: Candidates measured after the probes, in order.
-        p_missed: The chance that some unmeasured, more accurate candidate is within the budget, taking them as
-            independent: an upper bound where they err together.
+        pick: The most accurate option that was measured within the budget; None where none was.
+        confirmed: Options measured for this search, in order.
     """
 
     pick: int | None
     confirmed: tuple[int, ...]
-    p_missed: float
 
 
 def find(
-    accuracy: NDArray[np.float64], measured: dict[int, float], budget_ms: float, *, predict: Predict, measure: Measure,
-    max_confirmations: int = MAX_CONFIRMATIONS,
+    accuracy: NDArray[np.float64], measured: Mapping[int, Outcome], budget_ms: float, *, predict: Predict,
+    measure: Callable[[int], Outcome], max_confirmations: int = MAX_CONFIRMATIONS,
 ) -> Found:  # fmt: skip
-    """Measure candidates by expected gain until none is likely to win; answer with a measured one.
+    """Measure options by expected gain until none is likely to win; answer with a measured one.
 
     Args:
-        accuracy: Shape (n_candidates,), percent; higher is better.
-        measured: Latency in ms of the candidates among the probes.
+        accuracy: Shape (n_options,), percent; higher is better.
+        measured: What is known already.
         budget_ms: The most that a latency may be.
-        predict: What is believed of all candidates after those confirmations: their indices and latencies.
-        measure: Measures a candidate, ms.
+        predict: What is believed of all options after those confirmations: their indices and latencies.
+        measure: Measures an option.
     """
-    known = dict(measured)
-    confirmed: list[int] = []
-    while True:
-        within = predict(confirmed, [known[c] for c in confirmed]).probability_within(budget_ms)
-        within[list(known)] = 0.0
-        best, best_accuracy = _best(accuracy, known, budget_ms)
-        gains = within * np.maximum(accuracy - best_accuracy, 0.0)
-        promising = int(np.argmax(gains))
-        if len(confirmed) == max_confirmations or gains[promising] < _LEAST_GAIN:
-            missed = 1 - float(np.prod(1 - within[accuracy > best_accuracy]))
-            return Found(best, tuple(confirmed), missed)
-        known[promising] = measure(promising)
-        confirmed.append(promising)
+    tested, confirmed, latencies = dict(measured), list[int](), list[float]()
+    while len(confirmed) < max_confirmations:
+        choice = choose(accuracy, predict(confirmed, latencies), tested, budget_ms)
+        if choice is None:
+            break
+        result = measure(choice.option)
+        earlier = tested.get(choice.option)
+        tested[choice.option] = result if earlier is None else earlier.then(result)
+        confirmed.append(choice.option)
+        latencies.append(result.latency_ms)
+    return Found(best(accuracy, tested, budget_ms), tuple(confirmed))
 
 
-def _best(accuracy: NDArray[np.float64], known: dict[int, float], budget_ms: float) -> tuple[int | None, float]:
-    """The most accurate measured candidate within the budget; without one, a stand-in below every candidate."""
-    feasible = sorted((c for c, ms in known.items() if ms <= budget_ms), key=lambda c: (-accuracy[c], c))
+def choose(
+    accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *,
+    failed: Collection[int] = (),
+) -> Choice | None:  # fmt: skip
+    """The option whose measurement is expected to gain most; None where no gain is worth a measurement.
+
+    Args:
+        believed: Of all options.
+        tested: What was measured of them; settled ones are not measured again.
+        failed: Options that could not be measured.
+    """
+    if not len(accuracy):
+        return None
+    within = chances(believed, tested, budget_ms, failed=failed)
+    gains = expected_gains(accuracy, within, tested, budget_ms)
+    promising = int(np.argmax(gains))
+    if gains[promising] < LEAST_GAIN:
+        return None
+    return Choice(promising, float(within[promising]), float(gains[promising]))
+
+
+def chances(
+    believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *, failed: Collection[int] = ()
+) -> NDArray[np.float64]:
+    """How probable it is that each option is within the budget; 0 where measuring has settled or refused it."""
+    within = believed.probability_within(budget_ms)
+    within[[option for option, one in tested.items() if one.settled]] = 0.0
+    within[list(failed)] = 0.0
+    return within
+
+
+def expected_gains(
+    accuracy: NDArray[np.float64], within: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float
+) -> NDArray[np.float64]:
+    """Points that measuring each option is expected to gain over the best one that is settled.
+
+    The probability that it is within the budget times what it would gain: one step of looking ahead (expected
+    improvement: Mockus 1975; under a constraint: Gardner et al. 2014), where accuracies are known and the constraint
+    is not.
+    """
+    return np.asarray(within * np.maximum(accuracy - to_beat(accuracy, tested, budget_ms), 0.0))
+
+
+def best(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float) -> int | None:
+    """The most accurate option that was measured within the budget: of equal ones a steady one, then the fastest."""
+    kept = [option for option, one in tested.items() if one.keeps(budget_ms)]
+    order = sorted(kept, key=lambda o: (-accuracy[o], not tested[o].steady, tested[o].latency_ms, o))
+    return order[0] if order else None
+
+
+def to_beat(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float) -> float:
+    """The accuracy of the best settled option within the budget; without one, a stand-in below every option."""
+    settled = {option: one for option, one in tested.items() if one.settled}
+    found = best(accuracy, settled, budget_ms)
+    if not len(accuracy):
+        return 0.0
     # twice the range below: an answer at all is worth more than the last point
-    return (feasible[0], float(accuracy[feasible[0]])) if feasible else (None, 2 * accuracy.min() - accuracy.max())
+    return float(2 * accuracy.min() - accuracy.max()) if found is None else float(accuracy[found])

@@ -1,0 +1,380 @@
+"""The answer of a search: a measured pick, how it was come to, and what may have been missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from advisor.advice import limits, measured
+from advisor.advice.pareto import pareto_front
+from advisor.advice.predicted import HIGH, LOW
+from advisor.advice.recommend import losses
+from advisor.advice.what_if import nearest_miss
+from advisor.measure.run import Run
+from advisor.metrics import METRICS
+from advisor.predict.missed import Missed
+from advisor.predict.search import LEAST_GAIN, chances, expected_gains
+from advisor.records import FOUR_FAMILIES, Candidate, NearestMiss, Reason, Recommendation
+from advisor.workflows_find_options import PREDICTION
+from advisor.workflows_find_play import Case, Played, Step, may_have_missed
+from advisor.workflows_find_worth import RuntimeWorth, runtime_worth
+
+_OURS = "this advisor's search"
+_PROMISING = 5  # unmeasured candidates that are shown
+_MS = METRICS["latency_ms"].show
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """One measurement of a search, with what was thought before it and what it came to.
+
+    Attributes:
+        candidate: As it was predicted.
+        p_within: How probable it was that it is within the budget.
+        expected_gain: Points of accuracy that were expected from measuring it.
+        why: Why it was chosen, and `followed` what came of it, in words.
+        status: Of the run: "ok" or "failed".
+        latency_ms, ci95: What was measured; None where the run failed.
+        kept: Whether it is within the budget.
+    """
+
+    candidate: Candidate
+    p_within: float
+    expected_gain: float
+    why: str
+    run_id: str
+    status: str
+    latency_ms: float | None
+    ci95: tuple[float, float] | None
+    verdict: str
+    kept: bool
+    followed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promising:
+    """An unmeasured candidate that may be better than the pick: predicted, with its chance and what it promises."""
+
+    candidate: Candidate
+    p_within: float
+    expected_gain: float
+
+
+@dataclass(frozen=True, eq=False)
+class FindAnswer:
+    """What a search on this machine has come to so far.
+
+    Attributes:
+        recommendation: As Recommend answers, from what was measured here; its pick is measured or there is none.
+        pick_run_id: The run behind the pick, of this search or an earlier one.
+        path: The measurements of this search in order.
+        runs: Their runs, failed ones too.
+        p_missed: The chance that some unmeasured candidate is within the budget and more accurate than the pick.
+        missed_points: By how many points of accuracy the best such candidate is expected to beat it, 0 where there is
+            none; None without a pick.
+        promising: The unmeasured candidates that promise most.
+        runtime_worth: What the choice of the runtime alone gains; None where a runtime was asked for.
+        not_considered: Setups that were left out and why, one sentence each.
+        status: Of its job: "running", "done", "cancelled" ...; "done" where nothing had to be measured.
+        ended: Why no more was measured, in a sentence; empty while it goes on.
+        seconds: How long measuring took.
+        problem: What went wrong beside single runs, or empty.
+    """
+
+    recommendation: Recommendation
+    pick_run_id: str | None
+    path: tuple[Confirmation, ...]
+    runs: tuple[Run, ...]
+    p_missed: float
+    missed_points: float | None
+    promising: tuple[Promising, ...]
+    runtime_worth: RuntimeWorth | None
+    not_considered: tuple[str, ...]
+    status: str
+    ended: str
+    seconds: float
+    job_id: str = ""
+    problem: str = ""
+
+    @property
+    def n_measurements(self) -> int:
+        """How many measurements this search made."""
+        return len(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the job of a search stands: its status, its time, and whether and why it ended early."""
+
+    status: str = "done"
+    seconds: float = 0.0
+    job_id: str = ""
+    out_of_time: bool = False
+    problem: str = ""
+
+
+def answer(case: Case, played: Played, ending: Ending) -> FindAnswer:
+    """The answer after the runs that were played."""
+    frame = _as_known(case, played)
+    kept = np.array([o in played.tested and played.tested[o].keeps(case.budget_ms) for o in frame["option"]], bool)
+    best = _each_once(frame[kept])
+    missed = may_have_missed(case, played)
+    recommendation = _recommendation(case, played, frame, best, missed)
+    return FindAnswer(
+        recommendation=recommendation,
+        pick_run_id=None if played.pick is None else played.results[played.pick].run_id,
+        path=tuple(_confirmation(case, step) for step in played.steps),
+        runs=tuple(step.run for step in played.steps),
+        p_missed=missed.probability, missed_points=None if played.pick is None else missed.points,
+        promising=_promising(case, played, frame),
+        runtime_worth=runtime_worth(case, played, frame, recommendation.pick) if case.any_runtime else None,
+        not_considered=case.notes, status=ending.status, ended=_ended(played, ending), seconds=ending.seconds,
+        job_id=ending.job_id, problem=ending.problem,
+    )  # fmt: skip
+
+
+# -- candidates as they are known now ------------------------------------------------------------------
+
+
+def _as_known(case: Case, played: Played) -> pd.DataFrame:
+    """The candidates within the other limits, each measured where its option is, else predicted as of now."""
+    options = case.options
+    low, middle, high = played.believed.quantiles().T
+    of_option = pd.DataFrame({
+        "latency_ms": middle, LOW: low, HIGH: high, "evidence": "predicted", "interval": None, "verdict": "",
+        "note": "", "source_id": PREDICTION, "peak_memory_mb": np.nan, "measured_at": pd.NaT,
+        "p_within": chances(played.believed, played.tested, case.budget_ms, failed=played.failed),
+    }).astype({"interval": object, "measured_at": object})  # fmt: skip
+    rows = of_option.to_dict("records")
+    for option, one in played.results.items():
+        rows[option] = {
+            "latency_ms": one.p50, LOW: np.nan, HIGH: np.nan, "evidence": "measured", "interval": one.ci95,
+            "verdict": one.verdict, "note": one.note, "source_id": one.source_id, "measured_at": one.measured_at,
+            "peak_memory_mb": np.nan if one.peak_memory_mb is None else one.peak_memory_mb, "p_within": np.nan,
+        }  # fmt: skip
+    told = pd.DataFrame(rows, columns=of_option.columns).iloc[options.candidates["option"].to_numpy(np.intp)]
+    told = told.set_index(options.candidates.index)
+    per_s = options.candidates["batch_size"] * 1000 / told["latency_ms"]
+    return options.candidates.assign(throughput_per_s=per_s, **{str(name): told[name] for name in told})
+
+
+def _each_once(kept: pd.DataFrame) -> pd.DataFrame:
+    """Each weights and image size in its fastest setup, the most accurate first, then the fastest, then by name."""
+    ordered = kept.assign(noisy=kept["verdict"] == "noisy").sort_values(
+        ["accuracy", "noisy", "latency_ms", "weights", "option"], ascending=[False, True, True, True, True]
+    )
+    return ordered.drop_duplicates(["weights", "img_size"]).reset_index(drop=True)
+
+
+def _leader(case: Case, frame: pd.DataFrame, option: int) -> Candidate:
+    return Candidate.from_row(frame.iloc[case.options.leader[option]].to_dict())
+
+
+# -- the recommendation --------------------------------------------------------------------------------
+
+
+def _recommendation(
+    case: Case, played: Played, frame: pd.DataFrame, best: pd.DataFrame, missed: Missed
+) -> Recommendation:
+    """As Recommend's, from what was measured within the budget: the pick is the most accurate of it, ties are named."""
+    pick = None if played.pick is None else _leader(case, frame, played.pick)
+    measured_ones = [Candidate.from_row(row) for row in best.to_dict("records")]
+    others = [one for one in measured_ones if pick and (one.weights, one.img_size) != (pick.weights, pick.img_size)]
+    error = pick.accuracy_error or 0.0 if pick else 0.0
+    least = (pick.accuracy or 0.0) - error if pick else 0.0
+    families = case.question.families if not case.question.all_families else tuple(sorted(set(best["family"])))
+    front = best[pareto_front(losses(best, "latency_ms"))].sort_values(["latency_ms", "weights"]) if len(best) else best
+    return Recommendation(
+        question=case.question, setup=_setup(case, played), axis="latency_ms", pick=pick,
+        ties=tuple(one for one in others if (one.accuracy or 0.0) >= least),
+        runner_up=next((one for one in others if pick and one.architecture != pick.architecture), None),
+        by_family={
+            name: next((one for one in measured_ones if one.family == name), None)
+            for name in dict.fromkeys((*FOUR_FAMILIES, *families))
+        },
+        front=tuple(Candidate.from_row(row) for row in front.to_dict("records")), beyond_families=None,
+        reasons=_reasons(case, played, pick, missed), what_if=(),
+        nearest_miss=None if pick else _miss(case, played, frame), rejected=dict(case.options.rejected),
+        considered=case.options.considered, feasible=len(best),
+    )  # fmt: skip
+
+
+def _setup(case: Case, played: Played) -> str:
+    names = ", ".join(one.asked.label for one in case.knowns)
+    many = f"{len(case.knowns)} calibrated setups" if len(case.knowns) > 1 else "one calibrated setup"
+    probes = sorted({one.n_probes for one in case.knowns})
+    counts = f"{probes[0]}" if len(probes) == 1 else f"{probes[0]} to {probes[-1]}"
+    n = len(played.steps)
+    return (
+        f"{case.device_name}: {case.options.considered:,} candidates in {many} ({names}), predicted from {counts} "
+        f"measured networks{' each' if len(case.knowns) > 1 else ''}, and {n} measured for this question."
+    )
+
+
+def _reasons(case: Case, played: Played, pick: Candidate | None, missed: Missed) -> tuple[Reason, ...]:
+    found = []
+    if pick is not None:
+        metric = METRICS[case.question.accuracy]
+        text = (
+            f"{pick.weights} is the most accurate candidate that was measured within {_MS(case.budget_ms)}: "
+            f"{metric.show(pick.accuracy)}, {_MS(pick.latency_ms)} with {pick.runtime} {pick.precision}."
+        )
+        found.append(Reason("most-accurate-measured", text, _OURS))
+    what = "is within the budget" if pick is None else "is more accurate and within the budget too"
+    text = (
+        f"Some unmeasured candidate {what} with a probability of {_percent(missed.probability)}"
+        + (f"; the best of them is expected to gain {missed.points:.2f} points" if pick else "")
+        + ". Reckoned from the predictions' intervals."
+    )
+    found.append(Reason("what-may-be-missed", text, _OURS))
+    if pick is None:
+        return tuple(found)
+    considered = pd.DataFrame({"evidence": ["predicted"], "architecture": [""]})
+    found += measured.reasons(case.question, considered, pick, case.device_name)
+    if pick.precision != "fp32":
+        found.append(Reason("reduced-precision", _precision_caveat(played, pick), _OURS))
+    return tuple(found)
+
+
+def _precision_caveat(played: Played, pick: Candidate) -> str:
+    text = f"The accuracy is that of the weights in fp32; in {pick.precision} it may be a little lower."
+    runs = [step.run for step in played.steps if step.option == played.pick and step.run.measured is not None]
+    parity = runs[-1].measured.parity if runs and runs[-1].measured else None
+    if parity is None:
+        return text
+    told = "" if parity.tolerance is None else f", where {100 * parity.tolerance:.2g} % is tolerated"
+    return (
+        f"{text} On the same input its output differed from eager fp32 by at most {100 * parity.max_rel:.2g} % of the "
+        f"largest value{told}."
+    )
+
+
+def _miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
+    """Why nothing is answered: nothing passes the other limits, or nothing is as fast."""
+    if frame.empty:
+        question, every = case.question, case.options.everything
+        alone = replace(question, max_memory_mb=None)
+        return nearest_miss(every, limits.broken(every, alone), limits.excess(every, alone), alone)
+    budget = case.budget_ms
+    said, would_do = [], []
+    for evidence in ("measured", "predicted"):
+        rows = frame[frame["evidence"] == evidence]
+        if rows.empty:
+            continue
+        one = Candidate.from_row(rows.iloc[int(rows["latency_ms"].to_numpy().argmin())].to_dict())
+        low, high = one.interval_of("latency_ms") or (0.0, 0.0)
+        said.append(
+            f"the fastest {evidence} here is {one.weights} at {one.img_size} px with {_MS(one.latency_ms)} "
+            f"({low:.4g}–{high:.4g}, {one.runtime} {one.precision})"
+        )
+        if high > budget:
+            would_do.append((high, one))
+    text = f"Nothing was measured within {_MS(budget)}: {', and '.join(said)}."
+    likely = chances(played.believed, played.tested, budget, failed=played.failed)
+    if len(likely) and likely.max() > 0.5:
+        return NearestMiss(f"{text} Something unmeasured probably is: allow more measurements with --confirm.")
+    if not would_do:
+        return NearestMiss(text)
+    to, one = min(would_do, key=lambda pair: pair[0])
+    text += f" --max-latency-ms {_rounded_up(to)} would probably do."
+    return NearestMiss(text, one.weights, (("max_latency_ms", to),))
+
+
+# -- the path ------------------------------------------------------------------------------------------
+
+
+def _confirmation(case: Case, step: Step) -> Confirmation:
+    low, middle, high = step.predicted_ms
+    row = case.options.candidates.iloc[case.options.leader[step.option]].to_dict()
+    row |= {"latency_ms": middle, "throughput_per_s": row["batch_size"] * 1000 / middle, LOW: low, HIGH: high}
+    row["p_within"] = step.choice.within
+    found = step.run.measured
+    return Confirmation(
+        candidate=Candidate.from_row(row), p_within=step.choice.within, expected_gain=step.choice.gain,
+        why=_why(case, step), run_id=step.run.run_id, status=step.run.status,
+        latency_ms=None if found is None else found.latency.p50, ci95=None if found is None else found.latency.ci95,
+        verdict=step.run.verdict or "", kept=step.tested is not None and step.tested.keeps(case.budget_ms),
+        followed=_followed(case, step),
+    )  # fmt: skip
+
+
+def _why(case: Case, step: Step) -> str:
+    options, budget = case.options, _MS(case.budget_ms)
+    metric = METRICS[case.question.accuracy]
+    chance = f"{_percent(step.choice.within)} likely within {budget}"
+    accuracy = float(options.accuracy[step.option])
+    if step.beaten is None:
+        return f"Nothing is within the budget yet; {chance}, at {metric.show(accuracy)}."
+    if step.beaten == step.option:
+        return f"The best so far, but noisy: measured again; {chance}."
+    gain = accuracy - float(options.accuracy[step.beaten])
+    return (
+        f"{chance[0].upper()}{chance[1:]}, and {gain:.2f} points above the best so far: it promises most, "
+        f"{step.choice.gain:.2f} points."
+    )
+
+
+def _followed(case: Case, step: Step) -> str:
+    found, budget = step.run.measured, case.budget_ms
+    if found is None or step.tested is None:
+        return f"Could not be measured, so it is out: {step.run.reason}"
+    p50, (_, high), after = found.latency.p50, found.latency.ci95, step.tested
+    if after.latency_ms > budget:
+        text = f"{_percent(after.latency_ms / budget - 1)} over the budget: out."
+    elif not after.allowed:
+        text = (
+            f"Its peak memory is over the limit of {METRICS['peak_memory_mb'].show(case.question.max_memory_mb)}: out."
+        )
+    elif not after.keeps(budget):
+        text = f"Its median keeps the budget, the upper end of its interval, {_MS(high)}, does not: out."
+    elif step.beaten is None or case.options.accuracy[step.option] > case.options.accuracy[step.beaten]:
+        text = "Within the budget, and the best so far."
+    else:
+        text = "Within the budget."
+    if step.run.verdict == "noisy":
+        text += f" Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})"
+        text += ", so it is taken as it is." if after.settled else ", so it may be measured once more."
+    low, _, top = step.predicted_ms
+    if not low <= p50 <= top:
+        text += " Outside of what was predicted, so its relatives are predicted anew."
+    return text
+
+
+def _promising(case: Case, played: Played, frame: pd.DataFrame) -> tuple[Promising, ...]:
+    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    gains = expected_gains(case.options.accuracy, within, played.tested, case.budget_ms)
+    order = [int(o) for o in np.argsort(-gains, kind="stable")[:_PROMISING] if gains[o] > 0]
+    return tuple(Promising(_leader(case, frame, o), float(within[o]), float(gains[o])) for o in order)
+
+
+def _ended(played: Played, ending: Ending) -> str:
+    """Why the search has ended."""
+    n = len(played.steps)
+    measurements = f"{n} measurement{'' if n == 1 else 's'}"
+    if ending.status in ("queued", "running"):
+        return ""
+    if ending.status == "cancelled":
+        return f"It was cancelled after {measurements}: this is the answer so far."
+    if ending.status in ("failed", "interrupted") and ending.problem:
+        return f"It ended early after {measurements}."
+    if played.next is None:
+        return f"No unmeasured candidate promises more than {LEAST_GAIN:g} points, so nothing more was measured."
+    if ending.out_of_time:
+        return f"Its time was up after {measurements}."
+    if n == 1:
+        return "The one measurement that was allowed is made."
+    return f"The {measurements} that were allowed are made." if n else "No measurement was allowed."
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _rounded_up(ms: float) -> str:
+    """Three figures, not less than the value."""
+    digits = 2 - int(np.floor(np.log10(ms)))
+    return f"{np.ceil(ms * 10.0**digits) / 10.0**digits:.{max(digits, 0)}f}"

@@ -1,0 +1,220 @@
+"""A search on this machine as a function of its runs: what was predicted before each, what it showed, what is next.
+
+The same runs give the same search, so that an answer can be shown after every measurement and after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.advice import limits
+from advisor.measure.request import Request
+from advisor.measure.run import Run
+from advisor.predict.known import Known
+from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
+from advisor.predict.predictor import Posterior
+from advisor.predict.search import Choice, Outcome, best, chances, choose, expected_gains, to_beat
+from advisor.records import Question
+from advisor.workflows_find_options import Options, Result
+
+# Measuring some networks does not make others this much faster than the low end of their intervals.
+_FARTHEST = 2.0
+Extra = tuple[tuple[int, int, float], ...]  # measured beside the probes: setup, row of its profiles, ms
+
+
+class Believer(Protocol):
+    """What is believed of every setup once more was measured there."""
+
+    def posteriors(self, extra: Extra, rows: Sequence[NDArray[np.intp]]) -> Sequence[Posterior]:
+        """Of each setup, for those rows of its profiles."""
+
+    def correlation(self, extra: Extra, known: int, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        """How rows of a setup deviate together from what is predicted; None where that is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A question on this machine with everything that was known before its search.
+
+    Attributes:
+        question: With the store's id of the device and the store's names of families.
+        target: What is measured, as `Request.target` names it.
+        knowns: The setups that are considered, in order.
+        results: By option: what was measured before.
+        notes: What is not considered and why, one sentence each.
+        any_runtime: Whether the runtime was left open.
+    """
+
+    question: Question
+    target: str
+    device_name: str
+    knowns: tuple[Known, ...]
+    options: Options
+    results: dict[int, Result]
+    believer: Believer
+    notes: tuple[str, ...] = ()
+    any_runtime: bool = True
+
+    @property
+    def budget_ms(self) -> float:
+        """The most that one forward pass may take."""
+        return limits.latency_limit_ms(self.question)
+
+    @cached_property
+    def first(self) -> Posterior:
+        """What is believed of every option before the search."""
+        known, row = self.options.known, self.options.row
+        mean, deviation = np.empty(len(known)), np.empty(len(known))
+        for place, one in enumerate(self.knowns):
+            here = known == place
+            mean[here], deviation[here] = one.posterior.mean[row[here]], one.posterior.deviation[row[here]]
+        return Posterior(mean, deviation)
+
+    @cached_property
+    def contenders(self) -> NDArray[np.intp]:
+        """The options that might still win, whatever is measured: of the others nothing is predicted anew."""
+        if not len(self.options):
+            return np.array([], dtype=np.intp)
+        tested = {option: one.tested(self.question) for option, one in self.results.items()}
+        low_ms = self.first.quantiles()[:, 0]
+        better = self.options.accuracy > to_beat(self.options.accuracy, tested, self.budget_ms)
+        return np.flatnonzero(better & (low_ms <= _FARTHEST * self.budget_ms))
+
+    def request(self, option: int) -> Request:
+        """The measurement of an option."""
+        architecture, img_size = self.options.named(option)
+        asked = self.knowns[self.options.known[option]].asked
+        request: Request = replace(asked.request(architecture), img_size=img_size, extras=())
+        return request
+
+    def option_of(self, run: Run) -> int | None:
+        """The option that a run has measured; None where it is none."""
+        request = run.request
+        for place, one in enumerate(self.knowns):
+            asked = one.asked
+            if (request.runtime, request.precision, request.layout, request.batch_size, request.threads) == (
+                asked.runtime, asked.precision, asked.layout, asked.batch_size, asked.threads,
+            ):  # fmt: skip
+                size = run.measured.img_size if run.measured else request.img_size
+                return self.options.of(place, request.architecture, size or 0)
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One measurement of a search.
+
+    Attributes:
+        predicted_ms: The quantiles 0.05, 0.5 and 0.95 that were predicted before it.
+        choice: What it promised then.
+        beaten: The best option before it, None where nothing was within the budget.
+        tested: What the option is known to be after it, None where the run failed.
+    """
+
+    option: int
+    run: Run
+    predicted_ms: tuple[float, float, float]
+    choice: Choice
+    beaten: int | None
+    tested: Outcome | None
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A search after some runs.
+
+    Attributes:
+        results: By option: the run that speaks for it.
+        failed: Options that could not be measured.
+        believed: Of all options.
+        next: What would be measured next; None where nothing promises enough.
+    """
+
+    steps: tuple[Step, ...]
+    results: dict[int, Result]
+    tested: dict[int, Outcome]
+    failed: frozenset[int]
+    believed: Posterior
+    extra: Extra
+    next: Choice | None
+    pick: int | None
+
+
+def play(case: Case, runs: Sequence[Run]) -> Played:
+    """The search after those runs, in the order in which they were made; cancelled ones count for nothing."""
+    accuracy, budget = case.options.accuracy, case.budget_ms
+    results, failed, steps = dict(case.results), set[int](), list[Step]()
+    tested = {option: one.tested(case.question) for option, one in results.items()}
+    extra: Extra = ()
+    believed = case.first
+    for run in runs:
+        option = case.option_of(run)
+        if option is None or run.status not in ("ok", "failed"):
+            continue
+        within = chances(believed, tested, budget, failed=failed)
+        gains = expected_gains(accuracy, within, tested, budget)
+        choice = Choice(option, float(within[option]), float(gains[option]))
+        before, beaten = _quantiles(believed, option), best(accuracy, tested, budget)
+        if run.measured is None:
+            failed.add(option)
+        else:
+            result = Result.of_run(run)
+            earlier = tested.get(option)
+            now = result.tested(case.question)
+            tested[option] = now if earlier is None else earlier.then(now)
+            if earlier is None or tested[option].latency_ms == result.p50:
+                results[option] = result
+            extra = (*extra, (int(case.options.known[option]), int(case.options.row[option]), result.p50))
+            believed = _anew(case, extra)
+        steps.append(Step(option, run, before, choice, beaten, None if run.measured is None else tested[option]))
+    after = choose(accuracy, believed, tested, budget, failed=failed)
+    return Played(
+        tuple(steps), results, tested, frozenset(failed), believed, extra, after, best(accuracy, tested, budget)
+    )
+
+
+def next_request(case: Case, runs: Sequence[Run], *, confirm: int) -> Request | None:
+    """What is measured after those runs; None where the search is over."""
+    played = play(case, runs)
+    if played.next is None or len(played.steps) >= confirm:
+        return None
+    return case.request(played.next.option)
+
+
+def may_have_missed(case: Case, played: Played) -> Missed:
+    """The chance that an unmeasured candidate is within the budget and more accurate than the pick."""
+    accuracy = case.options.accuracy
+    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    least = 0.0 if played.pick is None else float(accuracy[played.pick])
+    setups = []
+    for place in range(len(case.knowns)):
+        better = np.flatnonzero((case.options.known == place) & (accuracy > least) & (within > 0))
+        likely = better[np.argsort(-within[better], kind="stable")[:MOST_TOGETHER]]
+        rows = case.options.row[likely]
+        together = case.believer.correlation(played.extra, place, rows) if len(rows) else None
+        setups.append(Unmeasured(within[likely], accuracy[likely] - least, together))
+    return missed(setups)
+
+
+def _anew(case: Case, extra: Extra) -> Posterior:
+    """What is believed of every option once more was measured."""
+    which = case.contenders
+    known, row = case.options.known[which], case.options.row[which]
+    found = case.believer.posteriors(extra, [row[known == place] for place in range(len(case.knowns))])
+    mean, deviation = case.first.mean.copy(), case.first.deviation.copy()
+    for place, one in enumerate(found):
+        here = which[known == place]
+        mean[here], deviation[here] = one.mean, one.deviation
+    return Posterior(mean, deviation)
+
+
+def _quantiles(believed: Posterior, option: int) -> tuple[float, float, float]:
+    alone = Posterior(believed.mean[[option]], believed.deviation[[option]])
+    low, middle, high = alone.quantiles()[0].tolist()
+    return low, middle, high

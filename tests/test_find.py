@@ -1,0 +1,204 @@
+"""Finding the best here with a measuring process that needs no torch: queue, store, predictor and search are real."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from advisor import workflows, workflows_find, workflows_known, workflows_measure, workflows_predict
+from advisor.cli import main
+from advisor.errors import BadQuestion, UnknownName
+from advisor.evidence.store import Store
+from advisor.measure import machine
+from advisor.measure.job_state import JobState
+from advisor.measure.jobs import Jobs
+from advisor.measure.sweep import SENTINEL
+from advisor.predict.history import History, history
+from advisor.predict.predictor import Prior
+from advisor.records import Question
+from advisor.workflows_find_play import next_request
+from tests.invented_devices import invented, setup_of, some_profiles
+from tests.small_data import I7_MS
+from tests.test_calibrate import VERSIONS, Lab
+from tests.waiting import until
+
+QUESTION = Question("cpu", max_latency_ms=60.0, families=("all",))
+
+
+@pytest.fixture(scope="module")
+def past() -> History:
+    """Over every fifteenth network and those of the small data."""
+    shipped = some_profiles(1)
+    named = {shipped.positions[key] for key in I7_MS if key in shipped.positions}
+    profiles = shipped.only(sorted({*range(0, len(shipped), 15), shipped.positions[SENTINEL, 224], *named}))
+    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+
+
+@pytest.fixture
+def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    monkeypatch.setenv("FAKE_DIR", str(folder))
+    monkeypatch.setenv("ADVISOR_HOME", str(ready.home))
+    monkeypatch.setattr(workflows, "DATA", ready.data)
+    fake = (sys.executable, "-S", str(Path(__file__).parent / "fake_probes.py"))
+    monkeypatch.setattr(workflows_measure, "Jobs", partial(Jobs, host_command=fake))
+    monkeypatch.setattr(workflows_predict, "published", lambda _store: (past, Prior()))
+    monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS)
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
+    found = Lab(ready, past, folder)
+    found.keep(n=8)
+    yield found
+    workflows_measure.jobs(ready).close()
+
+
+def invoke(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+# -- from a question to a measured pick ----------------------------------------------------------------
+
+
+def test_a_search_measures_and_answers_with_what_is_true(lab: Lab) -> None:
+    seen: list[JobState] = []
+    found = workflows_find.find(lab.store, QUESTION, on_change=seen.append)
+    pick = found.recommendation.pick
+    assert pick is not None and pick.evidence == "measured"
+    assert pick.latency_ms == lab.law["latency_ms"][pick.architecture] <= 60.0
+    assert 1 <= found.n_measurements <= 5
+    assert (found.status, found.problem, seen[-1].ended) == ("done", "", True)
+    kept = workflows_measure.runs(lab.store)
+    mine = kept[kept["sweep_id"].str.startswith("find-")]
+    assert sorted(mine["run_id"]) == sorted(run.run_id for run in found.runs)
+    assert found.not_considered == (
+        "openvino auto was not considered, since it is installed but not calibrated: run 'python -m advisor calibrate "
+        "--runtime openvino --precision auto'.",
+    )
+
+
+def test_a_second_search_measures_nothing_that_is_known(lab: Lab) -> None:
+    first = workflows_find.find(lab.store, QUESTION)
+    second = workflows_find.find(lab.store, QUESTION)
+    assert first.n_measurements > second.n_measurements
+    known = {run.request.architecture for run in first.runs}
+    assert not known & {run.request.architecture for run in second.runs}
+    assert second.recommendation.pick is not None and first.recommendation.pick is not None
+    assert (second.recommendation.pick.accuracy or 0) >= (first.recommendation.pick.accuracy or 0)
+
+
+def test_an_answer_is_the_same_after_a_restart(lab: Lab) -> None:
+    found = workflows_find.find(lab.store, QUESTION)
+    workflows_find._case.cache_clear()
+    workflows_known._known.cache_clear()
+    again = workflows_find.answer_of(Store(lab.store.home, lab.store.data), QUESTION, found.job_id)
+    assert [(one.run_id, one.p_within, one.expected_gain, one.why, one.followed) for one in again.path] == [
+        (one.run_id, pytest.approx(one.p_within), pytest.approx(one.expected_gain), one.why, one.followed)
+        for one in found.path
+    ]
+    assert again.recommendation.pick == found.recommendation.pick
+    assert again.p_missed == pytest.approx(found.p_missed)
+
+
+def test_what_a_page_shows_while_it_goes_on(lab: Lab) -> None:
+    lab.obey(held=list(lab.law["latency_ms"]))  # every network hangs
+    job_id = workflows_find.submit_find(lab.store, QUESTION)
+    until(lambda: workflows_measure.jobs(lab.store).state(job_id).current is not None, "a measurement")
+    found = workflows_find.answer_of(lab.store, QUESTION, job_id)
+    assert (found.status, found.ended, found.path) == ("running", "", ())
+    workflows_measure.jobs(lab.store).cancel(job_id)
+    state = workflows_measure.jobs(lab.store).wait(job_id)
+    assert state.status == "cancelled"
+    assert "cancelled after 0 measurements" in workflows_find.answer_of(lab.store, QUESTION, job_id).ended
+
+
+def test_an_interrupt_keeps_what_was_measured_and_answers_with_it(lab: Lab) -> None:
+    first = next_request(workflows_find.case_of(lab.store, QUESTION), [], confirm=5)
+    assert first is not None
+    too_slow = lab.law["latency_ms"] | {first.architecture: 60.5}  # so that another one is tried, which hangs
+    lab.obey(latency_ms=too_slow, held=[name for name in too_slow if name != first.architecture])
+
+    def interrupt(state: JobState) -> None:
+        if state.n_done == 1 and state.current is not None:
+            raise KeyboardInterrupt
+
+    found = workflows_find.find(lab.store, QUESTION, on_change=interrupt)
+    assert (found.status, found.n_measurements) == ("cancelled", 1)
+    assert [run.request for run in found.runs] == [first]
+    assert found.ended == "It was cancelled after 1 measurement: this is the answer so far."
+
+
+def test_a_search_finds_its_own_job_again_and_no_other(lab: Lab) -> None:
+    job_id = workflows_find.submit_find(lab.store, QUESTION, confirm=0)
+    state = workflows_measure.jobs(lab.store).wait(job_id)
+    other = Question("cpu", max_latency_ms=61.0, families=("all",))
+    assert workflows_find.answers(state, QUESTION) and not workflows_find.answers(state, other)
+    with pytest.raises(BadQuestion, match="answers another question"):
+        workflows_find.answer_of(lab.store, other, job_id)
+
+
+# -- bad input -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fields", "said"), [
+    ({"max_latency_ms": None}, "needs --max-latency-ms"),
+    ({"runtime": "onnxruntime"}, "not calibrated for onnxruntime yet: run 'python -m advisor calibrate --runtime onnx"),
+    ({"batch_size": 8}, "calibrate --batch-size 8'"),
+    ({"device_id": "rtx-4090"}, "There is no 'rtx-4090' on this machine: choose --device from"),
+])  # fmt: skip
+def test_what_cannot_be_answered_is_refused_in_one_sentence(lab: Lab, fields: dict[str, object], said: str) -> None:
+    asked: dict[str, object] = {"device_id": "cpu", "max_latency_ms": 60.0} | fields
+    with pytest.raises(BadQuestion, match=said):
+        workflows_find.find(lab.store, Question(**asked))  # type: ignore[arg-type]
+
+
+def test_unknown_names_get_close_ones(lab: Lab) -> None:
+    with pytest.raises(UnknownName, match="Did you mean openvino"):
+        workflows_find.find(lab.store, QUESTION, runtime="openvin")
+    with pytest.raises(UnknownName, match="Did you mean RegNet"):
+        workflows_find.find(lab.store, Question("cpu", max_latency_ms=9.0, families=("RegNets",)))
+
+
+def test_without_a_calibration_the_command_for_one_is_named(ready: Store) -> None:
+    with pytest.raises(BadQuestion, match="not calibrated for any setup yet: run 'python -m advisor calibrate' first"):
+        workflows_find.find(ready, QUESTION)
+
+
+@pytest.mark.parametrize("name", ["cpu", "this-machine", "This machine", "this-machine:cpu"])
+def test_names_of_this_machine(name: str) -> None:
+    assert workflows_find.target_of(name) == "cpu"
+    assert workflows_find.target_of(machine.machine("cpu").device_id) == "cpu"
+
+
+# -- the command ---------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_json_and_a_table(lab: Lab) -> None:
+    result = invoke("find", "--max-latency-ms", "60", "--families", "all", "--confirm", "3", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["pick"]["evidence"] == "measured" and said["n_measurements"] <= 3
+    assert {"measured", "seconds", "p_missed", "path", "runtime_worth", "question", "reasons"} <= set(said)
+    shown = invoke("find", "--max-latency-ms", "60", "--families", "all")
+    assert shown.exit_code == 0, shown.output
+    assert "What the runtime alone is worth." in shown.output and "Use " in shown.output
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    ((), "Missing option '--max-latency-ms'"),
+    (("--max-latency-ms", "0"), "--max-latency-ms must be a number above 0"),
+    (("--max-latency-ms", "9", "--confirm", "-1"), "--confirm must be 0 to 100, not -1."),
+    (("--max-latency-ms", "9", "--budget-s", "0"), "The time to measure in must be more than 0 s"),
+    (("--max-latency-ms", "9", "--device", "gpu"), "There is no 'gpu' on this machine"),
+    (("--max-latency-ms", "9", "--runtime", "tensorrt"), "Unknown runtime 'tensorrt'"),
+])  # fmt: skip
+def test_bad_options_get_one_sentence(lab: Lab, args: tuple[str, ...], said: str) -> None:
+    result = invoke("find", *args)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ") and said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
