@@ -321,3 +321,9 @@ def test_a_first_pass_that_alone_is_slow_leaves_the_warm_up_as_it_is() -> None:
     assert found.settled
     assert found.n_samples == 100
     assert found.warmup_passes >= 10
+
+
+def test_timing_may_be_given_less_than_the_time_limit_leaves() -> None:
+    short = limits_within(60.0, 2.5)
+    assert (short.max_s, short.warmup_max_s) == (2.5, 1.25)
+    assert limits_within(4.0, 60.0) == limits_within(4.0), "but never more"

@@ -84,16 +84,21 @@ SHORT = Limits(
 )  # fmt: skip
 
 
-def limits_within(time_limit_s: float, *, limits: Limits = Limits()) -> Limits:
+def limits_within(time_limit_s: float, timing_s: float | None = None, *, limits: Limits = Limits()) -> Limits:
     """The same limits with warm-up and timing cut so that both fit well into the time of the whole process.
 
     Half of the time is left to starting, building and converting; a time limit above some 60 s gives slow
     networks more time than usual, since 30 samples of 2 s each need a minute.
+
+    Args:
+        time_limit_s: What is left for the whole process.
+        timing_s: The most that timing may take, and half of it warming up.
     """
+    most_s = float("inf") if timing_s is None else timing_s
     return replace(
         limits,
-        warmup_max_s=min(limits.warmup_max_s, 0.15 * time_limit_s),
-        max_s=0.35 * time_limit_s,
+        warmup_max_s=min(limits.warmup_max_s, 0.15 * time_limit_s, 0.5 * most_s),
+        max_s=min(0.35 * time_limit_s, most_s),
     )
 
 

@@ -61,6 +61,8 @@ class Request:
         extras: What to measure beside the latency, of `EXTRAS`.
         features_hw: Height and width in px of the "features" extra; None takes the image size.
         time_limit_s: Wall time after which the measuring process is killed.
+        timing_s: The most that timing may take, and half of it warming up, however far apart the times are; None
+            takes what the time limit leaves.
 
     Raises:
         BadQuestion: A value that makes no sense, or a combination that no runtime offers.
@@ -77,6 +79,7 @@ class Request:
     extras: tuple[str, ...] = ()
     features_hw: tuple[int, int] | None = None
     time_limit_s: float = DEFAULT_TIME_LIMIT_S
+    timing_s: float | None = None
 
     def __post_init__(self) -> None:
         shown = " ".join(self.architecture.split())[:80]
@@ -108,6 +111,8 @@ class Request:
             raise BadQuestion(f"--threads must be 1 to {MAX_THREADS}, not {self.threads}.")
         if not 1 <= self.time_limit_s <= MAX_TIME_LIMIT_S:  # NaN fails too
             raise BadQuestion(f"--time-limit must be 1 to {MAX_TIME_LIMIT_S:g} s, not {self.time_limit_s:g}.")
+        if self.timing_s is not None and not 0 < self.timing_s <= self.time_limit_s:
+            raise BadQuestion(f"The time for timing must be within the time limit of {self.time_limit_s:g} s.")
 
     def _check_combination(self) -> None:
         if self.precision not in _PRECISIONS_OF[self.runtime]:

@@ -24,6 +24,9 @@ from advisor.predict.columns import Setup
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
+# Of a probe, at most: a dozen of them then fit into a minute on two cores, and the median of that time is known well
+# enough beside how far networks deviate from any prediction. On a machine that is quiet a second is enough.
+TIMING_S = 2.5
 Status = Literal["running", "complete", "stopped", "too few"]
 
 
@@ -54,7 +57,7 @@ class Asked:
         return Request(
             architecture=architecture, target=self.target, runtime=self.runtime, precision=self.precision,
             layout=self.layout, batch_size=self.batch_size, threads=self.threads, extras=extras,
-            time_limit_s=default_time_limit_s(self.runtime, extras),
+            time_limit_s=default_time_limit_s(self.runtime, extras), timing_s=TIMING_S,
         )  # fmt: skip
 
     @property

@@ -16,7 +16,7 @@ from advisor.measure.run import OperatorClass, TimedOperator, Work
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operators import COUNTER, Operator, Watching, calls_of
 
-_BUDGET_S = 2.0
+_BUDGET_S = 1.0
 _MIN_ROUNDS = 3  # of one plain and one timed pass each
 _MAX_ROUNDS = 30
 _LEAST_BETWEEN = 0.01  # share of a pass; less is within the noise of the difference that it is

@@ -150,7 +150,7 @@ def _prepare(request: Request, runtime: Runtime, built: build.Built, threads: in
 def _latency(
     request: Request, prepared: Prepared, facts: build.Facts, left_s: float, phases: Phases
 ) -> timing.Timed:  # fmt: skip
-    limits = protocol.limits_within(max(left_s, 1.0))
+    limits = protocol.limits_within(max(left_s, 1.0), request.timing_s)
     with (
         build.sizes_in_words(facts.architecture, facts.shape[1:], facts.native),
         eager.kernels_in_words(request),
