@@ -22,6 +22,8 @@ _HEIGHT_PX = 300
 _ZOO_HEIGHT_PX = 460
 _LATENCY = "Latency (ms)"
 _BAND = "rgba(10, 134, 201, 0.18)"
+_RATIO_VIEW = 3.0  # the view reaches up to here at least, so that it stays as it is while intervals tighten
+_RATIO_TICKS = [1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500]
 
 
 def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
@@ -34,6 +36,8 @@ def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
     n = [step.n_probes for step in steps]
     low, middle, high = (np.array([step.ratio for step in steps]).reshape(-1, 3).T) if steps else ([], [], [])
     figure = go.Figure(layout=_layout("Probes measured", "90 % interval, upper ÷ lower end"))
+    if not steps:
+        _nothing_yet(figure, "Predictions begin with the third probe")
     figure.add_scatter(x=n, y=high, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
     figure.add_scatter(
         x=n, y=low, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=_BAND, hoverinfo="skip",
@@ -46,14 +50,18 @@ def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
         "<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(range=[0.5, max([n_probes, *n]) + 0.5], dtick=2, tick0=2)
-    most = max([2.0, *([float(np.max(high))] if steps else [])])
-    figure.update_yaxes(range=[1.0 - 0.03 * (most - 1), most * 1.05])
+    most = max([_RATIO_VIEW, *([float(np.max(high)) * 1.1] if steps else [])])
+    figure.update_yaxes(type="log", tickvals=_RATIO_TICKS, range=[0.0, float(np.log10(most))])
     return figure
 
 
 def foretold_figure(found: Sequence[Foretold]) -> go.Figure:
     """Measurements beside what had been predicted before them, with the 90 % intervals; on the line it came true."""
     figure = go.Figure(layout=_layout("Measured (ms)", "Predicted before (ms)", log=True))
+    if not found:
+        _nothing_yet(figure, "From the fourth probe on, each is predicted before it is measured")
+        figure.update_xaxes(range=[0, 3])
+        figure.update_yaxes(range=[0, 3])
     for inside, name, colour, symbol in (
         (True, "within its 90 % interval", BLUE, "circle-open"),
         (False, "outside it", ORANGE, "diamond-open"),
@@ -167,6 +175,15 @@ def _layout(x_title: str, y_title: str, *, log: bool = False) -> dict[str, Any]:
     for name in ("xaxis", "yaxis"):
         found[name] |= {"dtick": "D2"} if log else {}  # labels at 1, 2 and 5 of each decade
     return found
+
+
+def _nothing_yet(figure: go.Figure, text: str) -> None:
+    """A chart that waits for its first values says for what, instead of showing empty axes alone."""
+    figure.add_annotation(
+        x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, text=text, font={"color": INK, "size": 13}
+    )
+    figure.update_xaxes(showticklabels=False)
+    figure.update_yaxes(showticklabels=False)
 
 
 def _bars(rows: pd.DataFrame) -> dict[str, Any]:

@@ -54,9 +54,10 @@ def page(title: str) -> Iterator[Store]:
 
 def routes() -> dict[str, st.Page]:
     """The pages of the app by title, the first one at the root."""
-    titles = ("Recommend", "Measure", "Explore", "Compare", "Evidence")
+    titles = ("Recommend", "This machine", "Measure", "Explore", "Compare", "Evidence")
     # no page icons: Streamlit would fetch the tab's icon from the network for them
-    return {t: st.Page(f"pages/{t.lower()}.py", title=t, default=t == titles[0]) for t in titles}
+    files = {t: f"pages/{t.lower().replace(' ', '_')}.py" for t in titles}
+    return {t: st.Page(file, title=t, default=t == titles[0]) for t, file in files.items()}
 
 
 def mark_routed() -> None:

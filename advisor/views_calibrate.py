@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step
 
 _STATES = {"complete": "✓ calibrated", "stopped": "◐ stopped early", "too few": "◐ too few", "running": "… running"}
+_AS_FACTOR = 1.5  # of the middle: "± 60 %" would be -60 % on one side only
 _INTERVAL_SHARE = 0.9  # of what is measured later that the intervals are made to hold
 
 
@@ -59,13 +60,24 @@ def calibration_table(found: Sequence[Known]) -> pd.DataFrame:
                 "State": _STATES[one.calibration.status],
                 "Measured": f"{one.n_probes}",
                 "Predicted": f"{one.n_predicted:,}",
-                "Typical 90 % interval": f"± {percent(float(np.sqrt(one.interval_ratio)) - 1)}",
+                "Typical 90 % interval": spread_words(one.interval_ratio),
                 "Calibrated (UTC)": one.calibration.started_at[:16].replace("T", " "),
                 "How quiet it was": quietness(one),
             }
             for one in found
         ]
     )
+
+
+def spread_words(ratio: float) -> str:
+    """How wide an interval is, from its upper over its lower end: as percent either way, or as a factor."""
+    factor = float(np.sqrt(ratio))
+    return f"± {percent(factor - 1)}" if factor < _AS_FACTOR else f"÷ and × {factor:.1f}"
+
+
+def runs_of(one: Known) -> tuple[str, ...]:
+    """What is known of a setup depends on these runs and their verdicts: a key for caches."""
+    return tuple(sorted(here.run_id + here.verdict for here in one.measured.values()))
 
 
 def quietness(one: Known) -> str:
@@ -199,7 +211,7 @@ def tightening_words(steps: Sequence[Step], n_measured: int) -> str:
         return "Predictions begin with the third probe; from the fourth on each is predicted before it is measured."
     told = [step.then for step in steps if step.then is not None]
     last = steps[-1]
-    said = f"After {last.n_probes} probes the typical 90 % interval is ± {percent(float(np.sqrt(last.ratio[1])) - 1)}."
+    said = f"After {last.n_probes} probes the typical 90 % interval is {spread_words(last.ratio[1])}."
     if not told:
         return said
     inside = sum(one.inside for one in told)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from advisor import workflows_predict
 from advisor.evidence.store import Store
+from advisor.measure.sweep import SENTINEL
 from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
@@ -31,12 +32,12 @@ def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] 
     from advisor.predict.foretold import step
     from advisor.predict.predictor import MIN_PROBES
 
-    others = _others(one, beside)
+    others, probes = _others(one, beside), _probes(store, one.run_ids)
     found = []
     for n in range(MIN_PROBES, len(one.run_ids) + 1):
-        then = _probes(store, one.run_ids[n : n + 1])
+        then = probes.get(one.run_ids[n]) if n < len(one.run_ids) else None
         believed = _believed(store, (one.setup, one.run_ids[:n]), others)
-        found.append(step(n, believed, _profiles(store), then[0] if then else None))
+        found.append(step(n, believed, _profiles(store), then))
     return found
 
 
@@ -54,14 +55,28 @@ def foretold(store: Store, one: Known, *, beside: Sequence[Known] = ()) -> list[
     made = one.calibration
     if len(made.run_ids) < MIN_PROBES:
         return []
+    before = _measured_before(store, one)
+    keys = list(one.profiles.positions)
     later = sorted(
-        here.run_id for here in one.measured.values() if here.verdict == "steady" and here.run_id > made.run_ids[-1]
+        here.run_id
+        for row, here in one.measured.items()
+        if here.verdict == "steady" and here.run_id > made.run_ids[-1] and keys[row] not in before
     )
     if not later:
         return []
     others = _others(made, [known.calibration for known in beside])
     believed = _believed(store, (one.setup, made.run_ids), others)
-    return held(believed, _profiles(store), _probes(store, later))
+    return held(believed, _profiles(store), list(_probes(store, later).values()))
+
+
+def _measured_before(store: Store, one: Known) -> set[tuple[str, int]]:
+    """The networks that had been measured in a setup when its calibration ended, and the sentinel: not foretold."""
+    own = store.frame("own_latencies")
+    mine = own["run_id"] <= one.calibration.run_ids[-1]
+    for name in ("runtime", "precision", "layout", "batch_size"):
+        mine &= own[name] == getattr(one.setup, name)
+    known = own[mine | (own["architecture"] == SENTINEL)]
+    return set(zip(known["architecture"], known["img_size"], strict=True))
 
 
 def _others(one: Calibration, beside: Sequence[Calibration]) -> tuple[_Told, ...]:
@@ -77,7 +92,7 @@ def _believed(store: Store, told: _Told, others: tuple[_Told, ...]) -> Posterior
     from advisor.predict.predictor import Predictor
 
     past, prior = workflows_predict.published(store)
-    probes = {setup: _probes(store, run_ids) for setup, run_ids in (told, *others)}
+    probes = {setup: list(_probes(store, run_ids).values()) for setup, run_ids in (told, *others)}
     return Predictor(past, prior).fit(probes).posterior(told[0])
 
 
@@ -85,15 +100,17 @@ def _profiles(store: Store) -> Profiles:
     return workflows_predict.published(store)[0].profiles
 
 
-def _probes(store: Store, run_ids: Sequence[str]) -> list[Probe]:
+def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:
     """Those runs as probes, in their order, but for any that was deleted in the meantime."""
     known = store.frame("own_latencies").set_index("run_id")
     listed = known.loc[[run_id for run_id in run_ids if run_id in known.index]]
     if listed.empty:
-        return []
+        return {}
     details = store.query("run_details", run_ids=list(run_ids)).to_dict("records")
     operators = {row["run_id"]: calibrating.operators_of(row["operators"]) for row in details}
-    return [
-        Probe(str(row["architecture"]), int(row["img_size"]), float(row["latency_ms"]), operators[row["run_id"]])
+    return {
+        row["run_id"]: Probe(
+            str(row["architecture"]), int(row["img_size"]), float(row["latency_ms"]), operators[row["run_id"]]
+        )
         for row in listed.reset_index().to_dict("records")
-    ]
+    }

@@ -67,4 +67,6 @@ def test_what_came_true_is_told_from_what_did_not_by_more_than_colour() -> None:
     assert list(found["within its 90 % interval"].x) == [11.0]
     assert list(found["outside it"].x) == [13.0]
     assert found["outside it"].marker.symbol != found["within its 90 % interval"].marker.symbol
-    assert not charts_predict.foretold_figure([]).data
+    empty = charts_predict.foretold_figure([])
+    assert not empty.data
+    assert "fourth probe" in empty.layout.annotations[0].text

@@ -1,0 +1,426 @@
+"""The page This machine in Streamlit's own harness: queue, store and predictor are real, measuring is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from advisor import workflows, workflows_calibrate, workflows_measure
+from advisor.measure import machine, models
+from advisor.measure.job_state import JobState
+from advisor.measure.sweep import SENTINEL
+from advisor.predict import backtest_file
+from advisor.predict.history import History, history
+from tests import test_calibrate
+from tests.conftest import ROOT
+from tests.invented_devices import invented, setup_of, some_profiles
+from tests.small_data import ARCHS
+from tests.test_calibrate import OTHER, VERSIONS, Lab, lab  # noqa: F401  # a fixture
+from tests.waiting import until
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+_ORDER: list[str] = []  # the probes of the history below, the same in every test
+STORED = {
+    "plan": {"draws": 20},
+    "predictions": [
+        {"kind": "cpu", "task": "infer", "device": "", "probes": "chosen", "n_probes": 20, "method": method,
+         "n_devices": 3, "n_setups": 4,
+         "score": {"median_error": error, "within_10": 0.5, "coverage": held, "spearman": 0.98}}
+        for method, error, held in (("MACs x constant", 0.41, None), ("predictor", 0.081, 0.9))
+    ],
+    "devices": [],
+    "advice": [
+        {"kind": "cpu", "task": "infer", "probes": "chosen", "n_probes": 20, "method": "predict, then confirm",
+         "n_devices": 3, "n_answers": 76,
+         "score": {"broken": 0.0, "regret": 0.04, "unanswered": 0.0, "confirmations": 3.2}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(test_calibrate, "_ORDER", _ORDER)
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture(scope="module")
+def past() -> History:
+    """Three invented CPUs on every tenth network and on all that the small data know an accuracy of."""
+    shipped = some_profiles(1)
+    named = [(name, size) for name, arch in ARCHS.items() for size in arch.at if name != "test_vit"]
+    rows = {shipped.positions[key] for key in [*named, (SENTINEL, 224)] if key in shipped.positions}
+    profiles = shipped.only(sorted({*range(0, len(shipped), 10), *rows}))
+    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+
+
+def page(**link: str) -> AppTest:
+    """The page as the app runs it, without the pages before it."""
+    app = AppTest.from_file(str(ROOT / "pages" / "this_machine.py"), default_timeout=60)
+    app.session_state["app_routed"] = True
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.title[0].value == "This machine"
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    """Everything that the page says, one element a line."""
+    alerts = [*app.info, *app.warning, *app.success]
+    return "\n".join([*(m.value for m in (*app.markdown, *app.caption, *alerts)), *(h.value for h in app.html)])
+
+
+def sentences(app: AppTest) -> list[str]:
+    return [e.value for e in app.error]
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    app.button(key=key).click().run()
+    assert not app.exception
+    return app
+
+
+def ended(lab: Lab) -> JobState:  # noqa: F811
+    """The newest job once it has ended."""
+    queue = workflows_measure.jobs(lab.store)
+    return until(lambda: next((s for s in queue.states()[:1] if s.ended), None), "the job to end")  # type: ignore[return-value]
+
+
+# -- which setups are calibrated -----------------------------------------------------------------------
+
+
+def test_nothing_calibrated_says_what_to_do(lab: Lab) -> None:  # noqa: F811
+    app = page()
+    assert not sentences(app)
+    assert "Nothing is calibrated here yet. Press **Calibrate this machine**" in texts(app)
+    assert not app.button(key="cal_go").disabled
+    assert app.button(key="fnd_go").disabled
+    assert "Calibrate this machine first" in texts(app)
+    assert not app.dataframe
+
+
+def test_a_calibrated_setup_is_told_with_its_probes_interval_and_quietness(lab: Lab) -> None:  # noqa: F811
+    lab.keep(noisy=(lab.order[0],))
+    app = page()
+    said = texts(app)
+    (row,) = [line for line in said.splitlines() if line.startswith("| pytorch-eager fp32 | ✓ calibrated")]
+    assert "| 6 |" in row and "2026-07-01 10:00" in row and "1 noisy" in row
+    assert "Nothing is calibrated" not in said
+    assert not app.button(key="fnd_go").disabled
+
+
+def test_installed_runtimes_that_are_not_calibrated_have_a_button_each(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    lab.keep()
+    offers = [("pytorch-eager", "fp32"), ("onnxruntime", "fp32"), ("openvino", "auto")]
+    monkeypatch.setattr(machine, "offers", lambda _target: offers)
+    monkeypatch.setattr(workflows_calibrate, "N_PROBES", 3)
+    app = page()
+    assert [b.label for b in app.button if b.key and b.key.startswith("cal_o")] == ["onnxruntime fp32", "openvino auto"]
+    click(app, "cal_onnxruntime_fp32")
+    assert ended(lab).title == "Calibration: onnxruntime fp32"
+    app.run()
+    assert "| onnxruntime fp32 | ✓ calibrated" in texts(app)
+    assert [b.label for b in app.button if b.key and b.key.startswith("cal_o")] == ["openvino auto"]
+
+
+def test_an_outdated_calibration_says_why_and_can_be_made_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    lab.keep()
+    monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS | {"torch": "2.16.0"})
+    app = page()
+    said = texts(app)
+    assert "**pytorch-eager fp32** of 2026-07-01 is out of date." in said
+    assert "It was made with torch 2.15.0, and 2.16.0 is installed now" in said
+    assert app.button(key="fnd_go").disabled
+    assert not app.dataframe
+    click(app, "cal_again_0")
+    assert workflows_measure.jobs(lab.store).states()[0].title == "Calibration: pytorch-eager fp32"
+
+
+def test_a_calibration_of_another_machine_predicts_nothing_here(lab: Lab) -> None:  # noqa: F811
+    lab.keep(device=OTHER, threads=8)
+    app = page()
+    assert "It was made on Other, 8 cores" in texts(app)
+    assert not app.dataframe
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("cal_batch", 0, "Batch size must be 1 to 65536, not 0."),
+        ("cal_threads", -2, "Threads must be 1 to 1024, not -2."),
+    ],
+)
+def test_a_bad_value_is_said_beside_the_button_and_kept(lab: Lab, key: str, value: int, says: str) -> None:  # noqa: F811
+    app = page()
+    app.session_state["cal_advanced"] = True  # the harness forgets an open box between runs
+    app.run()
+    app.number_input(key=key).set_value(value).run()
+    assert not app.exception
+    (sentence,) = sentences(app)
+    assert says in sentence and "--" not in sentence
+    assert app.session_state[key] == value
+    assert app.button(key="cal_go").disabled
+
+
+def test_no_time_for_probes_is_refused_in_one_sentence(lab: Lab) -> None:  # noqa: F811
+    app = page()
+    app.session_state["cal_budget"] = 0
+    click(app, "cal_go")
+    (sentence,) = sentences(app)
+    assert sentence.startswith("Seconds for the probes must be more than 0")
+    assert workflows_measure.jobs(lab.store).states() == []
+
+
+# -- calibrating ---------------------------------------------------------------------------------------
+
+
+def test_one_click_calibrates_and_every_network_is_predicted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(workflows_calibrate, "N_PROBES", 6)
+    lab.obey(held=[lab.order[5]])
+    app = click(page(), "cal_go")
+    queue = workflows_measure.jobs(lab.store)
+    until(lambda: queue.states()[0].n_done == 6, "five probes and the sentinel")
+    app.run()
+    assert not app.exception
+    said = texts(app)
+    assert "**Calibration: pytorch-eager fp32**" in said
+    assert "After 5 probes the typical 90 % interval is" in said
+    assert "Of 2 probes that were predicted before they were measured" in said
+    lab.obey(held=[])
+    queue.cancel(queue.states()[0].job_id)
+    ended(lab)
+    app.run()
+    assert not app.exception
+    said = texts(app)
+    assert "| pytorch-eager fp32 | ◐ stopped early" in said
+    assert len(app.dataframe[0].value) > 100
+
+
+def test_a_second_click_does_not_calibrate_twice(lab: Lab) -> None:  # noqa: F811
+    lab.obey(held=[lab.order[0]])
+    app = page()
+    for _ in range(2):
+        click(app, "cal_go")
+    assert len(workflows_measure.jobs(lab.store).states()) == 1
+
+
+def test_a_second_tab_finds_the_running_calibration_and_can_cancel_it(lab: Lab) -> None:  # noqa: F811
+    lab.obey(held=[lab.order[0]])
+    click(page(), "cal_go")
+    queue = workflows_measure.jobs(lab.store)
+    until(lambda: queue.states()[0].n_done == 1, "the sentinel")
+    second = page()
+    (cancel,) = [b for b in second.button if b.label == "Cancel"]
+    cancel.click().run()
+    assert ended(lab).status == "cancelled"
+    assert not second.run().exception
+
+
+def test_what_is_known_is_learned_anew_only_when_a_job_has_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A second of the cores that are being timed would make results noisy."""
+    lab.keep()
+    asked: list[int] = []
+    known = workflows_calibrate.known
+    monkeypatch.setattr(workflows_calibrate, "known", lambda *a, **k: asked.append(1) or known(*a, **k))
+    monkeypatch.setattr(workflows_calibrate, "N_PROBES", 4)
+    app = page()
+    lab.obey(held=[lab.order[3]])
+    click(app, "cal_go")
+    queue = workflows_measure.jobs(lab.store)
+    until(lambda: queue.states()[0].n_done == 4, "three probes and the sentinel")
+    app.run()
+    assert len(asked) == 1
+    queue.cancel(queue.states()[0].job_id)
+    ended(lab)
+    app.run()
+    assert len(asked) == 2
+
+
+# -- find ----------------------------------------------------------------------------------------------
+
+
+def true_ms(lab: Lab) -> dict[str, float]:  # noqa: F811
+    """What the networks with an accuracy take at 224 px, by the law of the device."""
+    native = {name for name, one in models.load().items() if one.img_size == 224}
+    return {name: lab.law["latency_ms"][name] for name in ARCHS if name in native and name in lab.law["latency_ms"]}
+
+
+def test_find_answers_with_a_measured_pick_within_the_limit(lab: Lab) -> None:  # noqa: F811
+    lab.keep(n=8)
+    limit = float(f"{np.median(list(true_ms(lab).values())):.3g}")
+    app = page(max_latency_ms=f"{limit:g}", max_img_size="224", families="all")
+    assert app.number_input(key="fnd_max_latency_ms").value == limit
+    click(app, "fnd_go")
+    ended(lab)
+    app.run()
+    assert not app.exception
+    assert not sentences(app)
+    said = texts(app)
+    (pick,) = [line for line in said.splitlines() if line.startswith("#### Use `")]
+    name = pick.split("`")[1].split(".")[0]
+    assert true_ms(lab)[name] <= limit
+    assert "measured]" in said
+    state = workflows_measure.jobs(lab.store).states()[0]
+    assert said.count("likely within ") == state.n_done  # each measurement stands in the path with its reason
+    assert "Nothing that was not measured" in said or "something that was not measured" in said
+    again = page(max_latency_ms=f"{limit:g}", max_img_size="224", families="all")
+    assert pick in texts(again)  # a reload finds the answer by the link
+
+
+def test_another_limit_is_another_question(lab: Lab) -> None:  # noqa: F811
+    lab.keep(n=8)
+    app = click(page(max_latency_ms="25", max_img_size="224", confirm="1"), "fnd_go")
+    ended(lab)
+    assert "#### Use `" in texts(app.run())
+    app.number_input(key="fnd_max_latency_ms").set_value(11.0).run()
+    assert not app.exception
+    assert "#### Use `" not in texts(app)
+    assert app.query_params["max_latency_ms"] in ("11", ["11"])
+
+
+def test_a_limit_below_the_fastest_names_the_nearest_miss_and_can_be_relaxed(lab: Lab) -> None:  # noqa: F811
+    lab.keep(n=8)
+    app = click(page(max_latency_ms="0.0001", max_img_size="224", confirm="1"), "fnd_go")
+    ended(lab)
+    app.run()
+    assert not app.exception
+    (miss,) = [w.value for w in app.warning if "Nothing was measured within" in w.value]
+    assert "--" not in miss
+    click(app, "fnd_relax")
+    assert app.number_input(key="fnd_max_latency_ms").value > 0.001
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ({"max_latency_ms": "soon"}, "The link's max_latency_ms 'soon' is not a number"),
+        ({"families": "<script>"}, "names no known family '<script>'"),
+        ({"colour": "red"}, "The link's 'colour' is not a field"),
+    ],
+)
+def test_a_garbled_link_is_answered_with_one_sentence(lab: Lab, link: dict[str, str], says: str) -> None:  # noqa: F811
+    (warning,) = [w.value for w in page(**link).warning if w.value.startswith("The link")]
+    assert says in warning
+
+
+@pytest.mark.parametrize(("value", "says"), [(None, "'Latency at most' is empty"), (-3.0, "must be a number above 0")])
+def test_a_limit_that_makes_no_sense_is_refused(lab: Lab, value: float | None, says: str) -> None:  # noqa: F811
+    app = page()
+    app.number_input(key="fnd_max_latency_ms").set_value(value).run()
+    assert not app.exception
+    (sentence,) = sentences(app)
+    assert says in sentence and "--" not in sentence
+    assert app.button(key="fnd_go").disabled
+
+
+# -- every network -------------------------------------------------------------------------------------
+
+
+def test_every_network_is_listed_with_interval_and_evidence_and_can_be_searched(lab: Lab) -> None:  # noqa: F811
+    lab.keep()
+    app = page()
+    table = app.dataframe[0].value
+    measured = table[table["evidence"] == "measured"]
+    assert set(lab.order[:5]) <= set(measured["architecture"])
+    assert ((table["lo90_ms"] < table["p50_ms"]) & (table["p50_ms"] < table["hi90_ms"])).all()
+    assert not table["architecture"].str.startswith("test_").any()
+    app.text_input(key="zoo_text").set_value("regnet swsl").run()
+    assert app.dataframe == [] or app.dataframe[0].value["architecture"].str.contains("regnet").all()
+    app.text_input(key="zoo_text").set_value("RegNety_032").run()
+    assert set(app.dataframe[0].value["architecture"]) == {"regnety_032"}
+    app.text_input(key="zoo_text").set_value("no such network").run()
+    assert "No network is called like that." in texts(app)
+
+
+# -- how far to trust it -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_data(lab: Lab, monkeypatch: pytest.MonkeyPatch, small_data: Path) -> Path:  # noqa: F811
+    """A data folder that the test may change."""
+    monkeypatch.setattr(workflows, "DATA", small_data)
+    return small_data
+
+
+def test_the_stored_backtest_is_told_in_words_and_beside_baselines(own_data: Path) -> None:
+    backtest_file.save(own_data, STORED, "2026-07-02")
+    said = texts(page())
+    assert "**3 CPUs**, each predicted from 20 of its networks" in said
+    assert "half of the predictions were within 8.1 %, and 90 % of the true latencies lay within" in said
+    assert "broke it in 0 % of 76 cases on CPUs and lost 0.04 points" in said
+    rows = [line for line in said.splitlines() if line.startswith("| 3 CPUs |")]
+    assert [row.split(" | ")[1] for row in rows] == [
+        "this advisor", "MACs x constant", "this advisor: predict, then measure",
+    ]  # fmt: skip
+    assert "2026-07-02" in said and "python -m advisor backtest --save" in said
+
+
+def test_without_a_stored_backtest_there_is_the_command(own_data: Path) -> None:
+    said = texts(page())
+    assert "No backtest is stored." in said and "python -m advisor backtest --save" in said
+
+
+@pytest.mark.parametrize("content", ["not JSON", "{}", json.dumps({"made_on": "x", "plan": {}})])
+def test_a_broken_backtest_is_said_in_one_sentence(own_data: Path, content: str) -> None:
+    (own_data / backtest_file.NAME).write_text(content, encoding="utf-8")
+    (said,) = [w.value for w in page().warning]
+    assert "is no stored backtest" in said and "Traceback" not in said
+
+
+def test_later_measurements_are_held_against_their_predictions(lab: Lab) -> None:  # noqa: F811
+    lab.keep(hour=10, n=6)
+    assert "is held against its prediction" in texts(page())
+    lab.keep(hour=11, n=10, prefix="")
+    said = texts(page())
+    assert "4 networks were measured here after being predicted" in said
+
+
+# -- stores that are not as they should be -------------------------------------------------------------
+
+
+def test_an_empty_store_says_so(own_data: Path) -> None:
+    for path in own_data.rglob("*.csv"):
+        path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    (sentence,) = sentences(page())
+    assert "no results on any device" in sentence
+
+
+def test_a_broken_store_says_so(lab: Lab) -> None:  # noqa: F811
+    (lab.store.home / "local.duckdb").write_bytes(b"not a store" * 1000)
+    (sentence,) = sentences(page())
+    assert "local.duckdb" in sentence and "Traceback" not in sentence
+
+
+def test_a_lost_data_folder_says_so(own_data: Path) -> None:
+    shutil.rmtree(own_data)
+    assert len(sentences(page())) == 1
+
+
+def test_without_pytorch_it_says_what_to_install(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(machine, "offers", lambda _target: [])
+    app = page()
+    assert any("PyTorch and timm are not installed" in sentence for sentence in sentences(app))
+    assert app.button(key="cal_go").disabled
+
+
+def test_the_page_is_reached_through_the_app(lab: Lab) -> None:  # noqa: F811
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/this_machine.py").run()
+    assert app.title[0].value == "This machine"
+    assert not app.exception
