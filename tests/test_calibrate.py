@@ -234,7 +234,7 @@ def test_a_sentinel_that_drifts_marks_the_calibration(lab: Lab, few: None) -> No
     lab.obey(sentinel_ms=[5.0, 5.5])
     found = lab.calibrate()
     assert found.calibration.drift == pytest.approx(0.1) and found.calibration.drifted
-    assert found.notes[0].startswith("The sentinel drifted by 10% over the calibration")
+    assert found.notes[0].startswith("The sentinel drifted by 10 % over the calibration")
     assert set(found.probes["verdict"]) == {"noisy"}
 
 
