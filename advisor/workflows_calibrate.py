@@ -81,8 +81,8 @@ class Calibrated:
         if made.drifted:
             assert made.drift is not None
             found.append(
-                f"The sentinel drifted by {100 * made.drift:.0f} % over the calibration, so the machine was not the same "
-                "throughout and all probes count as noisy: calibrate again when it is quiet."
+                f"The sentinel drifted by {100 * made.drift:.0f} % over the calibration: the machine was not the same "
+                "throughout and all probes count as noisy. Calibrate again when it is quiet."
             )
         elif len(noisy):
             first = noisy.iloc[0]
