@@ -171,6 +171,34 @@ def test_the_selection_stays_with_its_run_when_another_arrives(measured: Store) 
     assert "<b>40 ms (39.8–40.2)</b>" in texts(app)
 
 
+def test_what_a_filter_hides_stays_selected(measured: Store) -> None:
+    app = page(part="history")
+    app.session_state["mea_chosen"] = ["run-1"]
+    app.text_input(key="mea_h_text").set_value("mobilenet").run()
+    assert not app.exception
+    assert "1 selected, 1 of them hidden by the filters." in texts(app)
+    assert "<b>40 ms (39.8–40.2)</b>" in texts(app)
+    app.text_input(key="mea_h_text").set_value("no such network").run()
+    app.text_input(key="mea_h_text").set_value("").run()
+    assert "1 selected of 7." in texts(app)
+    assert "<b>40 ms (39.8–40.2)</b>" in texts(app)
+
+
+def test_a_hidden_run_is_compared_with_one_in_sight_until_it_is_unselected(
+    measured: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select(monkeypatch, "run-2")
+    app = page(part="history")
+    app.session_state["mea_chosen"] = ["run-3"]
+    app.text_input(key="mea_h_text").set_value("resnet").run()
+    assert "2 selected, 1 of them hidden by the filters." in texts(app)
+    assert "**A** `mobilenetv3_large_100`" in texts(app)
+    app.button(key="mea_unselect").click().run()
+    assert not app.exception
+    assert "1 selected of 2." in texts(app)
+    assert "`resnet50` at 224 px" in texts(app)
+
+
 def test_an_older_run_is_told_from_the_newer_one_of_its_setup(measured: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     select(monkeypatch, "run-1")
     app = page(part="history")
