@@ -33,11 +33,11 @@ def sources(store: Store) -> None:
 
 def claims(store: Store) -> None:
     """How the field's claims hold, device by device, with the figures and the rows behind each verdict."""
-    found = workflows.all_claims(store)
     devices = list(ui.devices(store).values())
     kinds = list(dict.fromkeys(d.kind for d in devices))
     chosen = st.pills("Kind of device", kinds, selection_mode="multi", format_func=ui.kind_label, key="evi_kinds")
     everything = st.toggle("Also devices on which nothing can be decided", key="evi_everything")
+    found = workflows.all_claims(store)  # after the widgets, which are there at once: the first time it takes a while
     shown = views_evidence.matrix(found, [d for d in devices if not chosen or d.kind in chosen], everything=everything)
     titles = views_evidence.claim_titles()
     st.caption(f"{len(shown)} devices, {len(titles)} claims. Choose a cell for its figures and the rows behind it.")

@@ -218,12 +218,12 @@ def all_claims(store: Store) -> list[ClaimResult]:
 @lru_cache(maxsize=2)
 def _all_claims(store: Store, version: str) -> tuple[ClaimResult, ...]:
     shared = _background(store, version)
-    infer, train = (store.query("runs", device_id=None, task=task) for task in ("infer", "train"))
-    infer_of, train_of = (dict(tuple(runs.groupby("device_id"))) for runs in (infer, train))
+    infer, train = (store.frame("runs", device_id=None, task=task) for task in ("infer", "train"))
+    prepared = claims.prepare_each(shared.networks, infer, train)
+    without_runs = claims.prepare(shared.networks, infer[:0], train[:0])
     found: list[ClaimResult] = []
     for known in advisable(store):
-        runs = (infer_of.get(known.device_id, infer[:0]), train_of.get(known.device_id, train[:0]))
-        checked = claims.check_prepared("all", known, claims.prepare(shared.networks, *runs), shared)
+        checked = claims.check_prepared("all", known, prepared.get(known.device_id, without_runs), shared)
         found += [result for result in checked if result.device_id != claims.ANY_DEVICE]
     return (*found, *shared.anywhere.values())
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from advisor import workflows
 from advisor.advice import claims
 from advisor.advice.claim_checks import MAX_ROW_IDS
 from advisor.advice.claims import CLAIMS, Extra
@@ -35,6 +36,14 @@ def on_device(shipped: Store, shared: claims.Background, device_id: str) -> dict
 
 def _published(file: str) -> pd.DataFrame:
     return pd.read_csv(PUBLISHED / f"{file}.csv", low_memory=False)
+
+
+def test_claims_of_all_devices_are_those_of_each_alone(shipped: Store) -> None:
+    found = workflows.all_claims(shipped)
+    for device_id in ("i7-12700h", "rtx-3090", "samsung-galaxy-s24", "coral-edgetpu"):
+        alone = [result for result in workflows.claims_on(shipped, device_id) if result.device_id == device_id]
+        assert len(alone) > 5
+        assert [result for result in found if result.device_id == device_id] == alone
 
 
 def test_macs_on_the_rtx_4090_recounted_from_the_files(shipped: Store, shared: claims.Background) -> None:

@@ -163,7 +163,7 @@ class TaskRuns:
 
     def preferred(self, among: list[int]) -> int:
         """Of setups with as many networks of interest: not quantised, then larger, then by name."""
-        return min(among, key=self._preference)
+        return among[0] if len(among) == 1 else min(among, key=self._preference)
 
     def _preference(self, i: int) -> tuple[bool, int, str]:
         one = self.setups[i]
@@ -253,19 +253,38 @@ def _own_accuracies(accuracy: pd.DataFrame) -> dict[tuple[str, str, int], tuple[
 
 def prepare(known: Networks, runs_infer: pd.DataFrame, runs_train: pd.DataFrame) -> Prepared:
     """Sort a device's runs into setups; rows of networks that nobody scored at that size are left out."""
-    return Prepared(known, _task_runs(known, runs_infer), _task_runs(known, runs_train))
+    infer, train = (_gathered(known, runs, [""] * len(runs)).get("", {}) for runs in (runs_infer, runs_train))
+    return Prepared(known, _task_runs(infer), _task_runs(train))
 
 
-def _task_runs(known: Networks, runs: pd.DataFrame) -> TaskRuns:
-    gathered: dict[tuple[str, ...], _Gathering] = {}
+def prepare_each(known: Networks, runs_infer: pd.DataFrame, runs_train: pd.DataFrame) -> dict[str, Prepared]:
+    """As `prepare` for every device that has runs, from the runs of all, which are read once."""
+    infer, train = (_gathered(known, runs, _texts(runs, "device_id")) for runs in (runs_infer, runs_train))
+    return {
+        device_id: Prepared(known, _task_runs(infer.get(device_id, {})), _task_runs(train.get(device_id, {})))
+        for device_id in sorted({*infer, *train})
+    }
+
+
+_Setups = dict[tuple[str, ...], _Gathering]
+
+
+def _gathered(known: Networks, runs: pd.DataFrame, devices: list[str]) -> dict[str, _Setups]:
+    """Device -> setup -> its networks, from rows whose devices are given beside them."""
+    gathered: dict[str, _Setups] = {}
     if len(runs):
         setups = zip(*(_texts(runs, name) for name in ("source_id", *_SETUP)), strict=True)
         rows = zip(*(runs[name].tolist() for name in _RUN_COLUMNS), strict=True)
-        for setup, row in zip(setups, rows, strict=True):
-            group = gathered.get(setup)
+        for device, setup, row in zip(devices, setups, rows, strict=True):
+            groups = gathered.setdefault(device, {})
+            group = groups.get(setup)
             if group is None:
-                group = gathered[setup] = _Gathering()
+                group = groups[setup] = _Gathering()
             _gather(known, group, *row)
+    return gathered
+
+
+def _task_runs(gathered: _Setups) -> TaskRuns:
     finished = [_finish(_as_setup(key), group) for key, group in sorted(gathered.items())]
     setups_kept = tuple(one for one in finished if len(one.network) or one.own)
     sizes = [len(one.network) for one in setups_kept]

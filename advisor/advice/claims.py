@@ -17,7 +17,7 @@ from advisor.advice import claim_checks_front as front
 from advisor.advice import claim_checks_ratio as ratio
 from advisor.advice.claim_checks import Case, DeviceLike, Finding
 from advisor.advice.claim_checks_any import Extra
-from advisor.advice.claim_frames import Networks, Prepared, networks, prepare
+from advisor.advice.claim_frames import Networks, Prepared, networks, prepare, prepare_each
 from advisor.errors import UnknownName
 from advisor.records import ClaimResult
 
@@ -36,6 +36,7 @@ __all__ = [
     "check_prepared",
     "claim",
     "prepare",
+    "prepare_each",
 ]
 
 ANY_DEVICE = "any"

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from advisor.advice.pareto import pareto_front
@@ -128,15 +127,19 @@ def rank_agreement(cost: Floats, time: Floats) -> RankAgreement:
     n = len(cost)
     if n < 2 or np.ptp(cost) == 0 or np.ptp(time) == 0:
         return RankAgreement(float("nan"), float("nan"), float("nan"), n)
-    ranks = pd.DataFrame({"cost": cost, "time": time}).rank().to_numpy()  # ties share their mean rank
-    spearman = float(np.asarray(np.corrcoef(ranks.T))[0, 1])
+    spearman = float(np.corrcoef(_mean_ranks(cost), _mean_ranks(time))[0, 1])
     pairs = n * (n - 1) / 2
     not_tied_cost, not_tied_time = pairs - _tied_pairs(cost), pairs - _tied_pairs(time)
-    both = np.unique(np.column_stack([cost, time]), axis=0, return_inverse=True)[1]
-    untied = not_tied_cost + not_tied_time - pairs + _tied_pairs(both)
+    untied = not_tied_cost + not_tied_time - pairs + _tied_pairs(cost + 1j * time)  # tied in both
     wrong = _discordant_pairs(cost, time)
     kendall = float((untied - 2 * wrong) / np.sqrt(not_tied_cost * not_tied_time))
     return RankAgreement(spearman, kendall, wrong / untied if untied else float("nan"), n)
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def _discordant_pairs(cost: Floats, time: Floats) -> int:
