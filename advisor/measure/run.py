@@ -185,12 +185,19 @@ class OperatorClass:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedOperator:
-    """Operators of a pass that do the same work on the same shapes; the facts are those of the worker's counter.
+class Operator:
+    """One operator of a forward pass, as counted from its shapes.
 
     Attributes:
-        count: How often a pass runs it.
-        time_ms: Of one of them, the median over calls and passes, as it was watched.
+        name: As PyTorch calls it, without namespace: "conv2d", "linear", ...
+        kind: One of `workers.operator_classes.CLASSES`.
+        macs: Multiply-adds of products and convolutions; 0 for everything else, as element-wise work is none.
+        bytes: Inputs, weights and outputs, each once.
+        weight_bytes: The part of `bytes` that does not grow with the batch.
+        kernel: (height, width) of a convolution, else empty; `stride` likewise.
+        groups: Of a convolution, else 1.
+        inputs: Shapes of the tensors that it reads, weights included, in the order of its arguments.
+        outputs: Shapes of the tensors that it makes.
     """
 
     name: str
@@ -203,6 +210,17 @@ class TimedOperator:
     groups: int
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOperator(Operator):
+    """Operators of a pass that do the same work on the same shapes.
+
+    Attributes:
+        count: How often a pass runs it.
+        time_ms: Of one of them, the median over calls and passes, as it was watched.
+    """
+
     count: int
     time_ms: float
 

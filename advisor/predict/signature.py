@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+
+from advisor.measure.run import Operator
 
 POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT, ATTENTION, NORMALISATION, ELEMENTWISE, REDUCTION = CLASSES = (
     "pointwise", "dense k x k", "stem", "depthwise", "grouped convolution", "matrix product", "attention",
@@ -26,31 +27,6 @@ _REDUCING = frozenset({
 _ADDED_TO = frozenset({"addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"})  # their first input is a bias
 
 Shape = tuple[int, ...]
-
-
-class Counted(Protocol):
-    """An operator as the counter of `measure/workers/operators.py` gives it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def macs(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def weight_bytes(self) -> int: ...
-    @property
-    def kernel(self) -> Shape: ...
-    @property
-    def stride(self) -> Shape: ...
-    @property
-    def groups(self) -> int: ...
-    @property
-    def inputs(self) -> tuple[Shape, ...]: ...
-    @property
-    def outputs(self) -> tuple[Shape, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +81,7 @@ class Signature:
             raise ValueError(f"{self.weight_bytes} of {self.bytes} bytes of {self.name} cannot be weights")
 
 
-def signature(operator: Counted) -> Signature:
+def signature(operator: Operator) -> Signature:
     """The signature of an operator of a forward pass.
 
     Raises:
@@ -129,7 +105,7 @@ def signature(operator: Counted) -> Signature:
     )  # fmt: skip
 
 
-def _kind(operator: Counted) -> str:
+def _kind(operator: Operator) -> str:
     if operator.kind not in _SAME:
         raise ValueError(f"the counter's class '{operator.kind}' is not known to the predictor")
     kind = _SAME[operator.kind]
@@ -139,7 +115,7 @@ def _kind(operator: Counted) -> str:
     return REDUCTION if operator.kind == "other" and (fewer or "_pool" in operator.name) else kind
 
 
-def _matrices(operator: Counted) -> tuple[int, int, int, int]:
+def _matrices(operator: Operator) -> tuple[int, int, int, int]:
     """(products, rows, inner, columns) of an operator that multiplies, else zeros."""
     if not operator.macs:
         return 0, 0, 0, 0
@@ -148,7 +124,7 @@ def _matrices(operator: Counted) -> tuple[int, int, int, int]:
     return found if prod(found) == operator.macs else (1, 1, operator.macs, 1)
 
 
-def _convolved(operator: Counted) -> tuple[int, int, int, int]:
+def _convolved(operator: Operator) -> tuple[int, int, int, int]:
     read, made, groups = operator.inputs[0], operator.outputs[0], operator.groups
     kernel = prod(operator.kernel)
     if "transpose" in operator.name:  # each input value is spread over a kernel
@@ -156,7 +132,7 @@ def _convolved(operator: Counted) -> tuple[int, int, int, int]:
     return groups, made[0] * prod(made[2:]), read[1] // groups * kernel, made[1] // groups
 
 
-def _multiplied(operator: Counted) -> tuple[int, int, int, int]:
+def _multiplied(operator: Operator) -> tuple[int, int, int, int]:
     factors, made = operator.inputs[operator.name in _ADDED_TO :], operator.outputs[0]
     if "attention" in operator.name:
         query, key, value = factors[:3]

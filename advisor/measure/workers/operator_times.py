@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advisor.measure.run import OperatorClass, TimedOperator, Work
+from advisor.measure.run import Operator, OperatorClass, TimedOperator, Work
 from advisor.measure.workers import operator_classes as classes
-from advisor.measure.workers.operators import COUNTER, Operator, Watching, calls_of
+from advisor.measure.workers.operators import COUNTER, Watching, calls_of
 
 _BUDGET_S = 1.0
 _MIN_ROUNDS = 3  # of one plain and one timed pass each

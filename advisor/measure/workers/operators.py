@@ -11,38 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from advisor.measure.run import Operator
 from advisor.measure.workers import operator_classes as classes
 
 # counts change with the rules of this file and with how PyTorch splits a network into operators
 COUNTER = f"operators 1 (torch {torch.__version__.partition('+')[0]})"
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One operator of a forward pass, in the order of execution.
-
-    Attributes:
-        name: As PyTorch calls it, without namespace: "conv2d", "linear", ...
-        kind: One of `operator_classes.CLASSES`.
-        macs: Multiply-adds of products and convolutions; 0 for everything else, as element-wise work is none.
-        bytes: Inputs, weights and outputs, each once.
-        weight_bytes: The part of `bytes` that does not grow with the batch.
-        kernel: (height, width) of a convolution, else empty; `stride` likewise.
-        groups: Of a convolution, else 1.
-        inputs: Shapes of the tensors that it reads, weights included, in the order of its arguments.
-        outputs: Shapes of the tensors that it makes.
-    """
-
-    name: str
-    kind: str
-    macs: int
-    bytes: int
-    weight_bytes: int
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    groups: int
-    inputs: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
