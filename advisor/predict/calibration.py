@@ -64,7 +64,8 @@ class Asked:
     def sentinel(self) -> Request:
         """What is measured before and after the probes; it is never a probe itself."""
         return Request(
-            architecture=SENTINEL, target=self.target, threads=self.threads, time_limit_s=SENTINEL_LIMIT_S
+            architecture=SENTINEL, target=self.target, threads=self.threads, time_limit_s=SENTINEL_LIMIT_S,
+            timing_s=TIMING_S,
         )  # fmt: skip
 
     @property

@@ -40,7 +40,7 @@ from advisor.workflows_measure import Wanted
 
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
-_LIMIT_S = 40.0
+_LIMIT_S = 20.0
 
 
 def drawn(known: Known, n: int, seed: int) -> list[int]:
@@ -61,7 +61,7 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
     wanted = Wanted(
         target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
         batch_size=asked.batch_size, threads=asked.threads,
-        time_limit_s=max(_LIMIT_S, 3 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
+        time_limit_s=max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
     )  # fmt: skip
     for one in range(rounds):
         order = np.random.default_rng(1000 * seed + one).permutation(len(rows))

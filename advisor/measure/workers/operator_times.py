@@ -16,7 +16,7 @@ from advisor.measure.run import Operator, OperatorClass, TimedOperator, Work
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operators import COUNTER, Watching, calls_of
 
-_BUDGET_S = 1.0
+BUDGET_S = 1.0  # a dozen passes of a mid-sized network on two cores
 _MIN_ROUNDS = 3  # of one plain and one timed pass each
 _MAX_ROUNDS = 30
 _LEAST_BETWEEN = 0.01  # share of a pass; less is within the noise of the difference that it is
@@ -33,7 +33,7 @@ def profile(
     target: str = "cpu",
     bytes_per_value: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
-    budget_s: float = _BUDGET_S,
+    budget_s: float = BUDGET_S,
 ) -> Work:
     """What one eager forward pass does, and how its latency divides over the classes of operators.
 

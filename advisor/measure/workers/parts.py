@@ -117,7 +117,7 @@ class Parts:
         return operator_times.profile(
             run, operators.weights_of(model), p50_ms=latency.p50, synchronise=prepared.synchronise,
             target=request.target, bytes_per_value=_BYTES.get(prepared.precision_used),
-            budget_s=min(2.0, 0.2 * self.left_s),
+            budget_s=min(operator_times.BUDGET_S, 0.2 * self.left_s),
         )  # fmt: skip
 
     def _end_to_end(self, prepared: Prepared, facts: build.Facts) -> EndToEnd:
