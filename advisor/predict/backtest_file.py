@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from advisor.errors import DataError
+from advisor.predict.whole_files import write_whole
 
 NAME = "backtest.json"
 _PARTS = ("plan", "predictions", "devices", "advice")
@@ -41,12 +42,13 @@ def save(folder: Path, record: Mapping[str, Any], made_on: str) -> Path:
     Args:
         record: As `backtest --json` prints it; single setups and priors are left out.
         made_on: Day, ISO 8601.
+
+    Raises:
+        DataError: It cannot be written.
     """
     path = folder / NAME
-    beside = path.with_suffix(".json.part")
     kept = {"made_on": made_on, **{part: record[part] for part in _PARTS}}
-    beside.write_text(json.dumps(_rounded(kept), indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, (json.dumps(_rounded(kept), indent=1) + "\n").encode(), what="The backtest")
     return path
 
 

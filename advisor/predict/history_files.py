@@ -6,10 +6,8 @@ made from anything else is as good as none.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
@@ -18,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.errors import DataError
 from advisor.predict.belief import Scales
 from advisor.predict.columns import Column, Setup
 from advisor.predict.history import History, Pattern
 from advisor.predict.predictor import Prior
 from advisor.predict.profile import Profiles
+from advisor.predict.whole_files import write_whole
 
 NAME = "history.npz"
 FORMAT = "1"  # another one where the method or this file's shape changes, so that older files are made anew
@@ -49,22 +47,13 @@ def save(path: Path, past: History, prior: Prior, *, made_from: str) -> None:
         rows=_joined([p.column.rows for p in patterns], np.int32),
         latency_ms=_joined([p.column.latency_ms for p in patterns], np.float64),
     )
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(packed.getvalue())
-        part.replace(path)
-    except OSError as exc:
-        raise DataError(f"What published devices say could not be written to {path}: {exc.strerror or exc}.") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    write_whole(path, packed.getvalue(), what="What published devices say")
 
 
 def load(path: Path, profiles: Profiles, *, made_from: str) -> tuple[History, Prior] | None:
     """What a file says; None where there is none, or it was made from other data, or is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             if str(found["made_from"]) != FORMAT + made_from:
                 return None
             return _history(dict(found), profiles)

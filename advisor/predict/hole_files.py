@@ -6,11 +6,9 @@ of different builds are refused.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from advisor.errors import DataError
+from advisor.predict.whole_files import write_whole
 
 if TYPE_CHECKING:
     from advisor.predict.holes import Filled
@@ -84,8 +83,8 @@ def save(found: Sequence[tuple[Filled, str]], profiles: Profiles, folder: Path, 
     build = {_CSV: _digest(text), _MADE_FROM: made_from.encode()}
     packed = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(build), packed, compression="zstd", compression_level=19)
-    _write(folder / PREDICTIONS, packed.getvalue())
-    _write(folder / VERDICTS, text)
+    write_whole(folder / PREDICTIONS, packed.getvalue(), what="The predictions")
+    write_whole(folder / VERDICTS, text, what="The predictions")
     return load(folder)
 
 
@@ -121,15 +120,3 @@ def _load(folder: Path, _stamps: tuple[int, ...]) -> Holes:
 
 def _digest(text: bytes) -> bytes:
     return hashlib.sha256(text).hexdigest().encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as exc:
-        raise DataError(f"The predictions could not be written to {path}: {exc.strerror or exc}.") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 from advisor.errors import DataError
 from advisor.predict.profile import MODEL_COLUMNS, OPERATOR_COLUMNS, NotCounted, Profiles
 from advisor.predict.signature import CLASSES
+from advisor.predict.whole_files import write_whole
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -36,6 +36,7 @@ MODELS, NOT_COUNTED, OPERATORS, COUNTS = (
 REBUILD_HINT = "Check out the data folder again or run 'python -m advisor build-profiles'."
 _TEXT = ("architecture", "uncounted", "counter", "timm")
 _NAMES = ("name", "kind")  # of operators: few different ones
+_WHAT = "The cost profiles"
 _BUILD = b"build"  # in the metadata of the Parquet files
 
 
@@ -137,26 +138,13 @@ def save(profiles: Profiles, folder: Path) -> None:
              for values in (counts.indices, counts.data)]  # fmt: skip
     names, sizes = (profiles.models[name].to_list() for name in ("architecture", "img_size"))
     runs = pa.table([names, sizes, *lists], names=["architecture", "img_size", "operators", "times"])
-    _write(folder / OPERATORS, _packed(operators.replace_schema_metadata(build)))
-    _write(folder / COUNTS, _packed(runs.replace_schema_metadata(build)))
-    _write(folder / NOT_COUNTED, reasons)
-    _write(folder / MODELS, text)
+    write_whole(folder / OPERATORS, _packed(operators.replace_schema_metadata(build)), what=_WHAT)
+    write_whole(folder / COUNTS, _packed(runs.replace_schema_metadata(build)), what=_WHAT)
+    write_whole(folder / NOT_COUNTED, reasons, what=_WHAT)
+    write_whole(folder / MODELS, text, what=_WHAT)
 
 
 def _packed(table: pa.Table) -> bytes:
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", compression_level=19)
     return out.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Beside the file and then into place, so that a reader sees the old one or the new one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as exc:
-        raise DataError(f"The cost profiles could not be written to {path}: {exc.strerror or exc}.") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
