@@ -87,10 +87,10 @@ class Case:
         return np.flatnonzero(better & (low_ms <= _FARTHEST * self.budget_ms))
 
     def request(self, option: int) -> Request:
-        """The measurement of an option."""
+        """The measurement of an option: of its latency alone, but as exactly as any, for it decides."""
         architecture, img_size = self.options.named(option)
         asked = self.knowns[self.options.known[option]].asked
-        request: Request = replace(asked.request(architecture), img_size=img_size, extras=())
+        request: Request = replace(asked.request(architecture), img_size=img_size, extras=(), timing_s=None)
         return request
 
     def option_of(self, run: Run) -> int | None:

@@ -153,6 +153,14 @@ def test_ties_are_named_but_the_most_accurate_is_the_pick(built: Store) -> None:
     assert answer.feasible == 4  # three weights of resnet50, one of regnety_032
 
 
+def test_a_confirmation_times_the_latency_alone_and_as_exactly_as_any(built: Store) -> None:
+    machine = bench(built)
+    machine.search(max_latency_ms=19.0, confirm=1)
+    (request,) = machine.requests
+    assert (request.architecture, request.img_size, request.threads) == ("resnet50", 224, 2)
+    assert (request.extras, request.timing_s) == ((), None)
+
+
 # -- limits --------------------------------------------------------------------------------------------
 
 
