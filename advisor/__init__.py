@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Candidate,
         ClaimResult,
         Device,
+        MightWin,
         NearestMiss,
         Question,
         Reason,
@@ -50,8 +51,8 @@ _HOMES = {
     "metrics": ("METRICS", "Metric"),
     "predict.calibration": ("Asked",),
     "records": (
-        "Beyond", "Candidate", "ClaimResult", "Device", "NearestMiss", "Question", "Reason", "Recommendation",
-        "WhatIf",
+        "Beyond", "Candidate", "ClaimResult", "Device", "MightWin", "NearestMiss", "Question", "Reason",
+        "Recommendation", "WhatIf",
     ),
     "workflows": (
         "advisable", "all_claims", "claims_on", "devices", "explain", "models", "open_store", "recommend", "setups",
@@ -71,6 +72,7 @@ __all__ = [
     "ClaimResult",
     "Device",
     "Metric",
+    "MightWin",
     "NearestMiss",
     "Question",
     "Reason",

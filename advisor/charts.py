@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
+from advisor.advice import measured
+from advisor.advice.setups import Axis
 from advisor.metrics import METRICS
 from advisor.records import Candidate, Question, Recommendation
 
@@ -30,6 +33,7 @@ _OTHER = "Other families"
 INK = "#7A828C"  # lines and notes, on either background
 FRONT_HEIGHT_PX = 430
 _VIEW_MARGIN = 0.04  # share of the range left free on each side
+_FAR = 4.0  # predicted speeds beyond this factor of all others are drawn outside the view
 _CONDITIONS = ("family", "setup", "known_as", "source_id")
 NOISY_SIGN = "≈"  # stands above what may not repeat, as it does in every table
 
@@ -51,6 +55,7 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
     traces = [_points(*group, answer.axis, figures) for group in _by_sign(candidates)]
     traces += _own_signs(candidates, candidates["verdict"] == "noisy", answer.axis, "accuracy")
     traces.append(_front(answer.front, answer.axis))
+    traces += _unsure(answer, figures)
     if answer.pick is not None:
         traces.append(_pick(answer.pick, answer.axis))
     title = speed.title.replace(" of one batch", "")
@@ -59,7 +64,7 @@ def front_figure(answer: Recommendation, candidates: pd.DataFrame, device_name: 
     # fixed margins: automatic ones make Plotly draw all points a second time (0.1 s)
     arranged |= {"margin": {"l": 56, "r": 12, "t": 76, "b": 52}, "dragmode": False}
     arranged["uirevision"] = f"{device_name}-{answer.axis}-{question.accuracy}"
-    for name, values in (("xaxis", np.log10(candidates[answer.axis])), ("yaxis", candidates["accuracy"])):
+    for name, values in (("xaxis", np.log10(_in_view(candidates, answer.axis))), ("yaxis", candidates["accuracy"])):
         arranged[name] |= {"automargin": False, "range": _around(values)}
     return go.Figure(traces, arranged)
 
@@ -82,7 +87,16 @@ def _limits(question: Question, axis: str) -> dict[str, Any]:
     return {"shapes": shapes, "annotations": notes}
 
 
-def _around(values: pd.Series[float]) -> list[float]:
+def _in_view(candidates: pd.DataFrame, axis: str) -> pd.Series[float]:
+    """Speeds, but for those predicted far beyond all others, which would press the rest to the edge."""
+    speed = candidates[axis].astype(float)
+    matters = candidates["feasible"] | (candidates["evidence"] != "predicted")
+    if not matters.any():
+        return speed
+    return speed.clip(speed[matters].min() / _FAR, speed[matters].max() * _FAR)
+
+
+def _around(values: pd.Series[float] | NDArray[np.float64]) -> list[float]:
     """A range around the candidates, so that limits and notes outside do not stretch the view."""
     margin = _VIEW_MARGIN * float(np.ptp(values)) or 0.5
     return [float(values.min()) - margin, float(values.max()) + margin]
@@ -118,8 +132,8 @@ def _points(name: str, feasible: bool, rows: pd.DataFrame, axis: str, figures: s
 def evidence_symbols(evidence: pd.Series[str], symbol: str) -> str | list[str]:
     """Predicted points are drawn open, published and measured ones filled; only a filled cross can have an outline."""
     signs = {"predicted": f"{symbol}-open", "measured": symbol.removesuffix("-thin")}
-    if not evidence.isin(list(signs)).any():
-        return symbol
+    if evidence.nunique() == 1:
+        return signs.get(evidence.iloc[0], symbol)
     return [signs.get(kind, symbol) for kind in evidence]
 
 
@@ -138,6 +152,11 @@ def _own_signs(rows: pd.DataFrame, noisy: pd.Series[bool], x: str, y: str) -> li
         found.append(go.Scatter(
             x=[None], y=[None], mode="markers", name="outlined: measured", hoverinfo="skip",
             marker={"symbol": "circle", "color": "rgba(0,0,0,0)", "size": 9, "line": {"width": 2, "color": INK}},
+        ))  # fmt: skip
+    if (rows["evidence"] == "predicted").any():
+        found.append(go.Scatter(
+            x=[None], y=[None], mode="markers", name="open: predicted", hoverinfo="skip",
+            marker={"symbol": "triangle-up-open", "size": 9, "color": INK},
         ))  # fmt: skip
     if noisy.any():
         found.append(go.Scatter(
@@ -162,21 +181,45 @@ def _hover(rows: pd.DataFrame, figures: str, *more: str) -> dict[str, Any]:
     return {"customdata": rows[columns].to_numpy(object), "hovertemplate": text}
 
 
-def _front(front: Sequence[Candidate], axis: str) -> go.Scatter:
-    """A staircase that shows at each limit on speed the accuracy that can be had there; `front` is fastest first."""
+def _front(front: Sequence[Candidate], axis: Axis) -> go.Scatter:
+    """A staircase that shows at each limit on speed the accuracy that can be had there; `front` is fastest first.
+
+    A predicted candidate can be had where the slow end of its interval is within the limit.
+    """
     return go.Scatter(
-        x=[getattr(c, axis) for c in front], y=[c.accuracy for c in front], mode="lines",
+        x=[c.guarded(axis) for c in front], y=[c.accuracy for c in front], mode="lines",
         line={"color": INK, "width": 1.5, "shape": "hv"},
         name="Front within the limits", hoverinfo="skip",
     )  # fmt: skip
 
 
-def _pick(pick: Candidate, axis: str) -> go.Scatter:
+def _pick(pick: Candidate, axis: Axis) -> go.Scatter:
     return go.Scatter(
         x=[getattr(pick, axis)], y=[pick.accuracy], mode="markers", name=f"Pick: {pick.architecture}",
         marker={"symbol": "circle-open", "size": 19, "color": LIMIT_COLOUR, "line": {"width": 2.5}},
         hoverinfo="skip",
     )  # fmt: skip
+
+
+def _unsure(answer: Recommendation, figures: str) -> list[go.Scatter]:
+    """What is predicted and matters, the pick or what might win, with its 90 % interval."""
+    others = [one.candidate for one in answer.might_win]
+    shown = [one for one in (answer.pick, *others) if one is not None and one.evidence == "predicted"]
+    if not shown:
+        return []
+    x = [getattr(one, answer.axis) for one in shown]
+    ends = [one.interval_of(answer.axis) or (at, at) for one, at in zip(shown, x, strict=True)]
+    return [go.Scatter(
+        x=x, y=[one.accuracy for one in shown], mode="markers", name="predicted, 90 % interval",
+        marker={"symbol": "diamond-open-dot", "size": 10, "color": INK},
+        error_x={
+            "type": "data", "symmetric": False, "array": [e[1] - at for e, at in zip(ends, x, strict=True)],
+            "arrayminus": [at - e[0] for e, at in zip(ends, x, strict=True)], "color": INK, "thickness": 1.5,
+        },
+        customdata=[[one.weights, one.img_size, measured.beside(one, answer.axis)] for one in shown],
+        hovertemplate=f"<b>%{{customdata[0]}}</b> · %{{customdata[1]}} px<br>{figures}<br>%{{customdata[2]}}"
+        "<extra></extra>",
+    )]  # fmt: skip
 
 
 def layout(

@@ -1,4 +1,4 @@
-"""The commands that predict: build-profiles, backtest."""
+"""The commands that predict: build-profiles, build-history, build-holes, backtest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from advisor import answer_json, workflows, workflows_predict
+from advisor import answer_json, workflows, workflows_holes, workflows_predict
 from advisor.predict import backtest_file
 from advisor.predict.backtest_plan import DRAWS, N_PROBES, Plan
 from advisor.predict.profiling import BuildReport
 from advisor.tables import Printable
 from advisor.terminal import as_json, bar, opened_store, show
+from advisor.workflows_holes import HolesReport
 
 if TYPE_CHECKING:
     from advisor.predict.backtest import Backtest
@@ -40,6 +41,35 @@ def build_history(json_: bool) -> None:
         past, prior = workflows_predict.build_history(store)
     said = {"devices": list(past.device_ids), "setups": len(past.patterns), "prior": answer_json.record(prior)}
     show(said, json_, lambda: [f"{len(past.patterns)} setups of {len(past.device_ids)} published devices."])
+
+
+@click.command("build-holes")
+@as_json
+def build_holes(json_: bool) -> None:
+    """Predict networks that published setups lack for data/holes.* (two minutes), where that proves honest."""
+    with opened_store() as store, bar("published setups") as advance:
+        report = workflows_holes.build_holes(
+            store, lambda done, total, name: advance(done / max(total, 1), f"{name} {done}/{total}")
+        )
+    show(answer_json.record(report), json_, lambda: _holes(report))
+
+
+def _holes(report: HolesReport) -> Iterator[Printable]:
+    table = Table(
+        "Device", "Task", "Setup", "Networks", "Families", "In 90 %", "By family", "Median error", "Predicted"
+    )
+    for row in report.setups:
+        setup = [row[name] for name in ("runtime", "precision", "layout", "unit") if row[name]]
+        figures = [
+            "–" if row[name] != row[name] else f"{row[name]:.1%}"
+            for name in ("coverage", "family_coverage", "median_error")
+        ]
+        table.add_row(
+            row["device_id"], row["task"], ", ".join([*setup, f"batch {row['batch_size']}"]), str(row["n_rows"]),
+            str(row["n_families"]), *figures, "refused" if row["refused"] else str(row["n_predicted"]),
+        )  # fmt: skip
+    yield table
+    yield f"{report.n_honest} of {len(report.setups)} setups predict honestly; {report.n_predicted:,} holes predicted."
 
 
 def _report(report: BuildReport) -> Iterator[Printable]:

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from advisor import charts, ui, ui_budget, views, views_explore, workflows
-from advisor.advice import measured
+from advisor import charts, ui, ui_budget, ui_confirm, views, views_explore, workflows
+from advisor.advice import measured, predicted
 from advisor.advice.setups import Axis
 from advisor.errors import AdvisorError
 from advisor.evidence.store import Store
@@ -38,7 +38,8 @@ def headline(store: Store, answer: Recommendation, device: Device) -> None:
         return
     accuracy, speed = METRICS[answer.question.accuracy], METRICS[answer.axis]
     batch = f"batch {pick.batch_size}" if pick.batch_size else "batch size not stated"
-    reached = f"{'in' if answer.axis == 'latency_ms' else 'at'} {speed.show(getattr(pick, answer.axis))}"
+    guessed = "a predicted " if pick.evidence == "predicted" else ""
+    reached = f"{'in' if answer.axis == 'latency_ms' else 'at'} {guessed}{speed.show(getattr(pick, answer.axis))}"
     of = "" if pick.accuracy_of == "these weights" else f" of {pick.accuracy_of}"
     st.markdown(
         f"#### Use `{pick.weights}` at {pick.img_size} px: **{accuracy.show(pick.accuracy)}** {accuracy.label}{of} "
@@ -49,11 +50,14 @@ def headline(store: Store, answer: Recommendation, device: Device) -> None:
         f"{ui.source_link(store, pick.accuracy_source_id)}"
     )
     st.caption(answer.setup)
+    ui_confirm.pick(store, answer, device)
     _figures(answer)
 
 
 def _source(store: Store, one: Candidate, axis: Axis) -> str:
-    """Markdown of where a speed is from, of a measured one with its interval, day and "noisy"."""
+    """Markdown of where a speed is from; of one that is not published with its interval and how it is known."""
+    if one.evidence == "predicted":
+        return f"{one.note} ({predicted.sureness(one, axis)})"
     link = ui.source_link(store, one.source_id)
     return link if one.evidence == "published" else f"{link} ({measured.beside(one, axis)})"
 
@@ -75,7 +79,7 @@ def _figures(answer: Recommendation) -> None:
     accuracy = METRICS[answer.question.accuracy]
     error = f" ± {pick.accuracy_error:.2f}" if pick.accuracy_error is not None else ""
     latency = f"Latency (batch {pick.batch_size})" if pick.batch_size else "Latency"
-    interval = f" ({measured.interval_words(pick, 'latency_ms')})" if pick.interval is not None else ""
+    interval = f" ({measured.interval_words(pick, 'latency_ms')})" if pick.interval_of("latency_ms") is not None else ""
     figures = {
         "Family": f"{charts.family_glyph(pick.family)} {pick.family}",
         accuracy.label: f"{accuracy.show(pick.accuracy)}{error}",

@@ -17,12 +17,15 @@ from advisor.records import Device, Question
 
 _FIELDS = (
     "device_id", "task", "families", "accuracy", "licence", "pretraining", "runtime", "precision", "layout",
-    "batch_size", "min_accuracy", "max_params_m", "max_file_mb", "max_memory_mb", "max_img_size",
+    "batch_size", "min_accuracy", "max_params_m", "max_file_mb", "max_memory_mb", "max_img_size", "evidence",
 )  # fmt: skip
 _SETUP = ("runtime", "precision", "layout", "batch_size")
 _WORDS = {
     "infer": "Inference", "train": "Training", "latency_ms": "Latency", "throughput_per_s": "Throughput",
 }  # fmt: skip
+# what predicted speeds may do on this machine, which can confirm them, and on published devices
+_PREDICTED_HERE = {"auto": "May win", "known": "Left out"}
+_PREDICTED = {"auto": "Shown apart", "all": "May win", "known": "Left out"}
 
 
 def _word(name: str) -> str:
@@ -46,6 +49,7 @@ def ask(store: Store) -> Question:
         second = ("second",) if st.session_state["rec_judge"] == "latency_ms" else ()
         ui_limits.more("rec_", (*ui_limits.FIELDS, *second), on_change=_touched)
         _setup(store)
+        _predicted(store, known[st.session_state["rec_device_id"]])
         st.button("Start over", on_click=set_question, args=(store, None), type="tertiary", icon=":material/undo:")
     question = _question()
     link = to_link(question)
@@ -111,6 +115,7 @@ def _new_device(store: Store) -> None:
     device_id, task, judged = state["rec_device_id"], state["rec_task"], state["rec_judge"]
     for field in _SETUP:
         state[f"rec_{field}"] = None
+    state["rec_evidence"] = "auto"
     axes = views.axes_published(store, device_id, task) or ("throughput_per_s",)
     if judged in axes and views.within_speeds(store, device_id, task, judged, state["rec_limit"]):
         state["rec_second"] = None
@@ -184,6 +189,21 @@ def _setup(store: Store) -> None:
                 field.replace("_", " ").capitalize(), [None, *values], key=f"rec_{field}", on_change=_touched,
                 persist_state="page", format_func=lambda v: "best" if v is None else str(v),
             )  # fmt: skip
+
+
+def _predicted(store: Store, device: Device) -> None:
+    """What predicted speeds may do, where there are any."""
+    state = st.session_state
+    if not views.has_predictions(store, device.device_id, state["rec_task"]):
+        return
+    words = _PREDICTED_HERE if device.measured_here else _PREDICTED
+    if state["rec_evidence"] not in words:
+        state["rec_evidence"] = "auto"
+    st.segmented_control(
+        "Predicted speeds", list(words), format_func=words.__getitem__, key="rec_evidence", required=True,
+        on_change=_touched, width="stretch", persist_state="page",
+        help="A predicted speed keeps a limit where its 95 % quantile does, and never looks measured.",
+    )  # fmt: skip
 
 
 def _question() -> Question:

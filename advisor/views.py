@@ -98,7 +98,7 @@ def setups_in_words(frame: pd.DataFrame) -> pd.Series[str]:
 
 def axes_published(store: Store, device_id: str, task: str) -> tuple[Axis, ...]:
     """What the device can be asked about for a task: latency where batch 1 is published, throughput where any is."""
-    runs = store.frame("runs", device_id=device_id, task=task)
+    runs = _speeds(store, device_id, task)
     found: list[Axis] = []
     if task == "infer" and bool((runs["latency_ms"].notna() & (runs["batch_size"] == 1)).any()):
         found.append("latency_ms")
@@ -109,7 +109,7 @@ def axes_published(store: Store, device_id: str, task: str) -> tuple[Axis, ...]:
 
 def speed_steps(store: Store, device_id: str, task: str, axis: Axis) -> tuple[float, ...]:
     """Round speeds over the published range of a device, ascending and about evenly spaced in the logarithm."""
-    runs = store.frame("runs", device_id=device_id, task=task)
+    runs = _speeds(store, device_id, task)
     speeds = _judged(runs, axis)
     if speeds.empty:
         return preferred(1.0, 1000.0)
@@ -118,7 +118,7 @@ def speed_steps(store: Store, device_id: str, task: str, axis: Axis) -> tuple[fl
 
 def middle_speed(store: Store, device_id: str, task: str, axis: Axis) -> float | None:
     """A round limit that about half of the device's published runs keep; None where there is no run."""
-    speeds = _judged(store.frame("runs", device_id=device_id, task=task), axis)
+    speeds = _judged(_speeds(store, device_id, task), axis)
     if speeds.empty:
         return None
     middle = float(speeds.median())
@@ -128,8 +128,24 @@ def middle_speed(store: Store, device_id: str, task: str, axis: Axis) -> float |
 
 def within_speeds(store: Store, device_id: str, task: str, axis: Axis, limit: float | None) -> bool:
     """Whether a limit lies inside the published range of a device, so that it tells its models apart."""
-    speeds = _judged(store.frame("runs", device_id=device_id, task=task), axis)
+    speeds = _judged(_speeds(store, device_id, task), axis)
     return limit is not None and not speeds.empty and bool(speeds.min() <= limit <= speeds.max())
+
+
+def _speeds(store: Store, device_id: str, task: str) -> pd.DataFrame:
+    """The speeds that an answer on a device may rest on: published, measured, and on this machine also predicted."""
+    runs = store.frame("runs", device_id=device_id, task=task)
+    predicted = _joined(store, Question(device_id, task="train" if task == "train" else "infer"))
+    columns = ["latency_ms", "throughput_per_s", "batch_size"]
+    return runs if predicted is None else pd.concat([runs[columns], predicted[columns]], ignore_index=True)
+
+
+def has_predictions(store: Store, device_id: str, task: str) -> bool:
+    """Whether anything is predicted for a device."""
+    found = workflows.guesses(
+        store, workflows.device(store, device_id), Question(device_id, task="train" if task == "train" else "infer")
+    )
+    return found is not None and len(found.rows) > 0
 
 
 def _judged(runs: pd.DataFrame, axis: Axis) -> pd.Series[float]:
@@ -224,6 +240,8 @@ def download_columns(frame: pd.DataFrame) -> pd.DataFrame:
     ]  # fmt: skip
     if (frame["evidence"] == "measured").any():
         kept += ["ci95_low_ms", "ci95_high_ms", "measured_at"]
+    if HIGH in frame:
+        kept += [LOW, HIGH, "p_within"]
     ordered = frame.sort_values(["feasible", "accuracy", "weights"], ascending=[False, False, True])
     return ordered[kept].reset_index(drop=True)
 

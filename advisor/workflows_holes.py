@@ -14,6 +14,7 @@ import pandas as pd
 from advisor import workflows_predict
 from advisor.advice.predicted import HIGH, LOW
 from advisor.advice.setups import describe_setup
+from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
 from advisor.predict import hole_files, profile_files
 from advisor.predict.columns import columns
@@ -48,11 +49,17 @@ def build_holes(store: Store, progress: Progress) -> HolesReport:
     """Write data/holes.*: hold out the families of every published setup, and predict what is honest; two minutes.
 
     Raises:
+        BadQuestion: Fewer than two published devices have enough networks.
         DataError: The files cannot be written.
     """
     from advisor.predict.holes import filled  # loads scipy, which no other command needs
 
     past, prior = workflows_predict.published(store)
+    if len(past.device_ids) < 2:
+        raise BadQuestion(
+            f"{len(past.device_ids)} published devices have enough networks in one setup, and predicting the holes of "
+            "one needs another: restore data/ or refresh it."
+        )
     runs = pd.concat([store.query("runs", device_id=None, task=t) for t in ("infer", "train")], ignore_index=True)
     runs = runs[runs["evidence"] == "published"].fillna({"threads": "", "unit": "", "software": "", "layout": ""})
     devices = store.query("devices")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from advisor import ui, ui_answer, ui_budget, views
+from advisor import ui, ui_answer, ui_budget, ui_confirm, views
 
 with ui.page("Recommend") as store:
     question = ui_budget.ask(store)
@@ -27,6 +27,7 @@ with ui.page("Recommend") as store:
         ui_answer.reasons(store, answer)
     with change:
         ui_answer.what_would_change_it(store, answer)
+        ui_confirm.might_win(store, answer, device)
         ui_answer.ties_and_rejections(answer)
 
     if answer.pick is not None:

@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 import pytest
 
 from advisor import charts, charts_compare, views, views_compare, views_explore, workflows
+from advisor.advice.recommend import recommend
 from advisor.evidence.store import Store
 from advisor.records import Question
 from tests import run_data
+from tests.guessed import guess, here
 
 ASKED = Question("i7-12700h", max_latency_ms=20.0)
 
@@ -79,8 +81,27 @@ def test_predicted_is_drawn_open_and_published_filled(small: Store) -> None:
     answer = workflows.recommend(small, ASKED)
     candidates = views.landscape(small, ASKED).assign(evidence="predicted")
     predicted = trace(charts.front_figure(answer, candidates, "i7"), "RegNet")
-    assert set(predicted.marker.symbol) == {"square-open"}
+    assert predicted.marker.symbol == "square-open"
+    half = candidates["evidence"].where(candidates["architecture"] == "regnety_032", "published")
+    mixed = trace(charts.front_figure(answer, candidates.assign(evidence=half), "i7"), "RegNet")
+    assert set(mixed.marker.symbol) == {"square", "square-open"}
     assert trace(drawn(small, ASKED), "RegNet").marker.symbol == "square"
+
+
+def test_predicted_pick_has_its_interval_and_the_front_its_slow_end(small: Store) -> None:
+    guesses = here(guess("vit_base_patch16_224", 10.0))
+    runs = small.frame("runs", device_id="i7-12700h", task="infer")
+    question = replace(ASKED, families=("all",))
+    answer = recommend(small.frame("scored"), runs, question, "i7", guesses=guesses)
+    figure = charts.front_figure(answer, views.landscape(small, question).assign(evidence="predicted"), "i7")
+    sure = trace(figure, "predicted, 90 % interval")
+    assert (sure.x, sure.marker.symbol) == ((10.0,), "diamond-open-dot")
+    assert (sure.error_x.array[0], sure.error_x.arrayminus[0]) == pytest.approx((2.0, 10 - 10 / 1.2))
+    assert "predicted" in sure.customdata[0][2]
+    assert trace(figure, "Front within the limits").x[-1] == pytest.approx(12.0)
+    assert trace(figure, "open: predicted").x == (None,)
+    names = {one.name for one in drawn(small, ASKED).data}
+    assert not names & {"open: predicted", "predicted, 90 % interval"}
 
 
 def test_measured_has_an_outline_of_its_own(small: Store) -> None:

@@ -78,5 +78,5 @@ def interval_words(one: Candidate, axis: Axis) -> str:
 def known_as(one: Candidate) -> str:
     """The kind of evidence of a speed; with its day, UTC, and "noisy" where it is, or the chance of a predicted one."""
     if one.evidence == "predicted":
-        return "predicted" if one.p_within is None else f"predicted, {percent(one.p_within)} within the limit"
+        return "predicted" if one.p_within is None else f"predicted, {percent(one.p_within)} within"
     return f"{one.evidence} {one.measured_at[:10]}".strip() + (", noisy" if one.verdict == "noisy" else "")

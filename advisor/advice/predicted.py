@@ -110,11 +110,11 @@ def reasons(considered: pd.DataFrame, pick: Candidate | None, axis: Axis, device
     known = set(considered["architecture"][~guesses])
     n = len(set(considered["architecture"]) - known)
     kinds = sorted(set(considered["evidence"][~guesses]))
-    how = kinds[0] if len(kinds) == 1 else "measured or published"
+    how = f"{'is' if len(known) == 1 else 'are'} {kinds[0] if len(kinds) == 1 else 'measured or published'}"
     text = (
-        f"{len(known):,} model{'' if len(known) == 1 else 's'} {'is' if len(known) == 1 else 'are'} {how} on "
-        f"{device_name} and {n:,} more predicted; a predicted one counts as within a limit on speed only if its 95 % "
-        "quantile is, and where accuracy ties what is not predicted goes first."
+        f"Of the {len(known) + n:,} models that can decide on {device_name}, {len(known):,} {how} and {n:,} predicted; "
+        "a predicted one counts as within a limit on speed only if its 95 % quantile is, and where accuracy ties what "
+        "is not predicted goes first."
     )
     found = [Reason("measured-and-predicted", text, SOURCE)]
     if pick is not None and pick.evidence == "predicted":
@@ -128,9 +128,13 @@ def reasons(considered: pd.DataFrame, pick: Candidate | None, axis: Axis, device
 
 def in_words(one: Candidate, axis: Axis) -> str:
     """A predicted speed with its interval and the probability that it keeps the limit."""
-    metric = METRICS[axis]
+    return f"{METRICS[axis].show(getattr(one, axis))} ({sureness(one, axis)})"
+
+
+def sureness(one: Candidate, axis: Axis) -> str:
+    """The interval of a predicted speed and the probability that it keeps the limit."""
     chance = "" if one.p_within is None else f", {percent(one.p_within)} likely to keep the limit"
-    return f"{metric.show(getattr(one, axis))} ({interval_words(one, axis)}){chance}"
+    return f"{interval_words(one, axis)}{chance}"
 
 
 def interval_words(one: Candidate, axis: Axis) -> str:
