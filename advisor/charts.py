@@ -150,7 +150,8 @@ def _own_signs(rows: pd.DataFrame, noisy: pd.Series[bool], x: str, y: str) -> li
     found = []
     if (rows["evidence"] == "measured").any():
         found.append(go.Scatter(
-            x=[None], y=[None], mode="markers", name="outlined: measured", hoverinfo="skip",
+            x=[None], y=[None], mode="markers", hoverinfo="skip",
+            name="outlined: measured" + (f", {NOISY_SIGN} noisy" if noisy.any() else ""),
             marker={"symbol": "circle", "color": "rgba(0,0,0,0)", "size": 9, "line": {"width": 2, "color": INK}},
         ))  # fmt: skip
     if (rows["evidence"] == "predicted").any():
@@ -161,7 +162,8 @@ def _own_signs(rows: pd.DataFrame, noisy: pd.Series[bool], x: str, y: str) -> li
     if noisy.any():
         found.append(go.Scatter(
             x=rows.loc[noisy, x].to_numpy(float), y=rows.loc[noisy, y].to_numpy(float), mode="text", hoverinfo="skip",
-            text=NOISY_SIGN, textposition="top center", textfont={"size": 15, "color": INK}, name=f"{NOISY_SIGN} noisy",
+            text=NOISY_SIGN, textposition="top center", textfont={"size": 15, "color": INK}, name="noisy",
+            showlegend=False,  # the sign of a text in a legend is "Aa"
         ))  # fmt: skip
     return found
 
@@ -256,7 +258,9 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
     """
     figures = f"%{{y:,.4g}} {METRICS[y].unit} · %{{x:,.4g}} {METRICS[x].unit}"
     traces: list[go.Scatter | go.Scattergl] = []
-    for i, (name, rows) in enumerate(frame.groupby(group, sort=True)):
+    groups = list(enumerate(frame.groupby(group, sort=True)))
+    groups.sort(key=lambda one: bool((one[1][1]["evidence"] == "measured").any()))  # the few of our own above the many
+    for i, (name, rows) in groups:
         colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
         for suspect, part in rows.groupby("suspect"):
             traces.append(

@@ -38,7 +38,7 @@ def models(store: Store) -> None:
     shown = views_compare.models_table(store, weights, devices)
     with st.container(key="side_by_side"):
         st.table(shown, border="horizontal", hide_index=True)
-    st.caption("★ best of the row. ≈ noisy. A dash: not published at this image size. Each speed row is of one setup.")
+    st.caption("★ best of the row. ≈ noisy. A dash: not known at this image size. Each speed row is of one setup.")
     ui.download(shown, "models.csv", key="cmp_models_download")
 
 
