@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from advisor import views, workflows, workflows_guesses, workflows_known
 from advisor.errors import BadQuestion
@@ -20,9 +23,13 @@ from advisor.predict.known import Known, MeasuredHere
 from advisor.predict.predictor import Posterior
 from advisor.records import Question, Recommendation
 from tests import run_data
+from tests.conftest import ROOT
 from tests.small_data import I7_MS
 
 HERE = str(run_data.MACHINE["device_id"])
+in_the_harness = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 SETUP = Setup(
     "cpu", HERE, "infer", "pytorch-eager", "torch 2.15.0, timm 1.0.31", "2", "", "fp32", "nchw", 1
 )  # fmt: skip
@@ -132,6 +139,56 @@ def test_chart_and_slider_know_what_is_predicted(calibrated: Store) -> None:
 def test_claims_are_not_checked_on_predictions(calibrated: Store) -> None:
     with_predictions = workflows.claims_on(calibrated, HERE)
     assert {one.verdict for one in with_predictions if one.device_id == HERE} == {"not enough evidence"}
+
+
+# -- the page ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(calibrated: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """Recommend for this machine within 25 ms."""
+    monkeypatch.setenv("ADVISOR_HOME", str(calibrated.home))
+    monkeypatch.setattr(workflows, "DATA", calibrated.data)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["device"], app.query_params["max_latency_ms"] = HERE, "25"
+    yield app.run()
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def headline(app: AppTest) -> str:
+    return next(m.value for m in app.markdown if m.value.startswith("#### "))
+
+
+@in_the_harness
+def test_page_says_that_a_pick_is_predicted_and_takes_it_to_measure(page: AppTest) -> None:
+    assert "in a predicted 20 ms" in headline(page)
+    assert any(":orange-badge[:material/function: predicted]" in m.value for m in page.markdown)
+    page.button(key="rec_confirm").click().run()
+    assert page.title[0].value == "Measure"
+    state = page.session_state
+    assert state["measure"] == ["regnety_032@224"]
+    assert (state["mea_runtime"], state["mea_precision"], state["mea_batch"]) == ("pytorch-eager", "fp32", 1)
+    assert not page.exception
+
+
+@in_the_harness
+def test_page_lists_what_could_also_meet_the_limit(page: AppTest) -> None:
+    page.number_input(key="rec_limit").set_value(21.0).run()  # regnety_032 at 20 ms, at most 24
+    assert "regnety_032" not in headline(page)
+    button, *_ = (b for b in page.button if str(b.key).startswith("rec_might_"))  # most accurate first
+    assert "regnety_032.ra_in1k at 224 px" in button.label
+    assert "could also meet it: probability 67 %" in button.label
+    button.click().run()
+    assert page.session_state["measure"] == ["regnety_032@224"]
+
+
+@in_the_harness
+def test_page_can_leave_predictions_out(page: AppTest) -> None:
+    page.segmented_control(key="rec_evidence").set_value("known").run()
+    assert "efficientnet_b0" in headline(page)
+    assert page.query_params["evidence"] in ("known", ["known"])
+    assert not [b for b in page.button if b.key == "rec_confirm"]
 
 
 def test_machine_without_any_measurement_is_told_to_calibrate(ready: Store) -> None:

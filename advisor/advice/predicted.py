@@ -156,32 +156,21 @@ def percent(probability: float) -> str:
 
 
 def might_win(
-    found: list[Candidate], pick: Candidate | None, axis: Axis, device_name: str, *, here: bool
+    frame: pd.DataFrame, pick: Candidate | None, axis: Axis, device_name: str, *, here: bool
 ) -> tuple[MightWin, ...]:
     """Predicted candidates that may well be better than the pick, most accurate first, each likelier than the last.
 
     Args:
-        found: Predicted candidates that keep all limits but, perhaps, those on speed.
+        frame: Predicted candidates that keep all limits but, perhaps, those on speed.
         here: Whether this machine can measure them.
     """
     least = -np.inf if pick is None else pick.accuracy or 0.0
-    better = [
-        one for one in found
-        if one.accuracy is not None and one.accuracy > least
-        and (one.p_within is None or one.p_within >= _AS_LIKELY_AS_NOT)
-    ]  # fmt: skip
-    ordered = sorted(better, key=lambda one: (-(one.accuracy or 0.0), -_chance(one), one.weights, one.img_size))
-    told: list[MightWin] = []
-    for one in ordered:
-        if not told or _chance(one) > _chance(told[-1].candidate):
-            told.append(_might_win(one, pick, axis, device_name, here))
-        if len(told) == _MOST_SHOWN:
-            break
-    return tuple(told)
-
-
-def _chance(one: Candidate) -> float:
-    return 1.0 if one.p_within is None else min(one.p_within, _AS_GOOD_AS_SURE)
+    chance = np.where(frame["p_within"].isna(), 1.0, np.minimum(frame["p_within"], _AS_GOOD_AS_SURE))
+    better = frame.assign(chance=chance)[(frame["accuracy"] > least).to_numpy(bool) & (chance >= _AS_LIKELY_AS_NOT)]
+    ordered = better.sort_values(["accuracy", "chance", "weights", "img_size"], ascending=[False, False, True, True])
+    likeliest = ordered["chance"].cummax().shift(fill_value=0.0)
+    told = ordered[ordered["chance"] > likeliest].head(_MOST_SHOWN)
+    return tuple(_might_win(Candidate.from_row(row), pick, axis, device_name, here) for row in told.to_dict("records"))
 
 
 def _might_win(one: Candidate, pick: Candidate | None, axis: Axis, device_name: str, here: bool) -> MightWin:

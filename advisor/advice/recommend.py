@@ -229,22 +229,21 @@ def _might_win(
     keeps = predicted.is_predicted(judged) & ~others.any(axis=1).to_numpy(bool)
     if beside is None:
         keeps &= limits.broken(judged, question).any(axis=1).to_numpy(bool)  # the others were judged for the pick
-    found = [Candidate.from_row(row) for row in judged[keeps].to_dict("records")]
-    return predicted.might_win(found, pick, axis, device_name, here=guesses.here)
+    return predicted.might_win(judged[keeps], pick, axis, device_name, here=guesses.here)
 
 
 def _families_without_results(
     frame: pd.DataFrame, beside: pd.DataFrame | None, question: Question, axis: Axis, device_name: str,
     guesses: Guesses | None,
 ) -> list[Reason]:  # fmt: skip
-    if guesses is None or question.all_families:
+    known = set(frame["family"])
+    if guesses is None or question.all_families or known >= set(question.families):
         return []
     best: dict[str, Candidate | None] = {}
     if beside is not None:
         pool, fits = _Pool(beside, axis), ~limits.broken(beside, question).any(axis=1).to_numpy(bool)
         families = beside["family"].to_numpy(object)
         best = {name: pool.best(fits & (families == name)) for name in question.families if name in set(families)}
-    known = set(frame["family"])
     return predicted.families_without_results(question.families, known, best, axis, device_name, guesses.refused)
 
 
