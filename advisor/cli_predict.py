@@ -40,7 +40,7 @@ def build_history(json_: bool) -> None:
     with opened_store() as store:
         past, prior = workflows_predict.build_history(store)
     said = {"devices": list(past.device_ids), "setups": len(past.patterns), "prior": answer_json.record(prior)}
-    show(said, json_, lambda: [f"{len(past.patterns)} setups of {len(past.device_ids)} published devices."])
+    show(said, json_, lambda: iter([f"{len(past.patterns)} setups of {len(past.device_ids)} published devices."]))
 
 
 @click.command("build-holes")

@@ -43,7 +43,9 @@ _LATENCY_S = {"pytorch-eager": 6.0, "pytorch-compile": 60.0, "onnxruntime": 12.0
 _EXTRA_S = {"throughput": 15.0, "train": 10.0, "max-batch": 40.0, "end-to-end": 5.0, "features": 6.0, "operators": 4.0}
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Request))
-_MANY = tuple(name for name in _FIELDS if name not in ("architecture", "extras", "features_hw", "time_limit_s", "timing_s"))
+_MANY = tuple(
+    name for name in _FIELDS if name not in ("architecture", "extras", "features_hw", "time_limit_s", "timing_s")
+)
 
 
 @dataclass(frozen=True, slots=True)

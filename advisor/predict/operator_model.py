@@ -117,7 +117,7 @@ def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArr
     terms, kinds, times = _terms(points, 1), kinds_of(points), points["ms"].to_numpy()
     guess = np.maximum((terms * prior[kinds]).sum(axis=1), 1e-300)
     prior = np.maximum(prior * np.exp(np.median(np.log(times / guess))), 1e-300)
-    found = np.empty_like(prior)
+    found = np.zeros((n, 4))
     for kind in range(n):
         rows = np.flatnonzero(kinds == kind)
         relative = terms[rows] * prior[kind] / times[rows, None]
