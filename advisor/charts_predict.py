@@ -21,8 +21,10 @@ BLUE, ORANGE, GREEN = (SERIES_SIGNS[i][0] for i in range(3))
 _HEIGHT_PX = 300
 _ZOO_HEIGHT_PX = 460
 _LATENCY = "Latency (ms)"
+_DECADES = 2.5
 _BAND = "rgba(10, 134, 201, 0.18)"
 _RATIO_VIEW = 3.0  # the view reaches up to here at least, so that it stays as it is while intervals tighten
+_FINE, _FINE_UP_TO = (1.2, 1.5, 3), 6.0  # ticks that would crowd in a wider view
 _RATIO_TICKS = [1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500]
 
 
@@ -51,7 +53,8 @@ def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(range=[0.5, max([n_probes, *n]) + 0.5], dtick=2, tick0=2)
     most = max([_RATIO_VIEW, *([float(np.max(high)) * 1.1] if steps else [])])
-    figure.update_yaxes(type="log", tickvals=_RATIO_TICKS, range=[0.0, float(np.log10(most))])
+    ticks = [tick for tick in _RATIO_TICKS if most < _FINE_UP_TO or tick not in _FINE]
+    figure.update_yaxes(type="log", tickvals=ticks, range=[0.0, float(np.log10(most))])
     return figure
 
 
@@ -104,12 +107,12 @@ def zoo_figure(frame: pd.DataFrame, accuracy_title: str, *, limit_ms: float | No
     """
     arranged = layout(_LATENCY, accuracy_title, log_x=True, height=_ZOO_HEIGHT_PX)
     arranged |= {"dragmode": False, "uirevision": "zoo"}
-    arranged["xaxis"]["dtick"] = "D2"
+    arranged["xaxis"]["dtick"] = _dtick(frame["p50_ms"])
     figure = go.Figure(layout=arranged)
     predicted, measured = (frame[frame["evidence"] == kind] for kind in ("predicted", "measured"))
     front = predicted["on_front"]
     for rows, name, size, opacity, bars in (
-        (predicted[~front], "predicted", 5, 0.35, False),
+        (predicted[~front], "predicted", 5, 0.5, False),
         (predicted[front], "predicted, with its 90 % interval: nothing faster is as accurate", 8, 0.9, True),
     ):
         figure.add_scatter(
@@ -144,7 +147,7 @@ def search_figure(frame: pd.DataFrame, accuracy_title: str, limit_ms: float) -> 
         rows = frame[(frame["setup"] == setup) & (frame["evidence"] == "predicted")]
         if len(rows):
             figure.add_scatter(
-                x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", opacity=0.6,
+                x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers", opacity=0.85,
                 name=f"{setup}, predicted", error_x=_bars(rows),
                 marker={"color": colour, "symbol": f"{symbol}-open", "size": 7}, **_hover(rows),
             )  # fmt: skip
@@ -153,7 +156,7 @@ def search_figure(frame: pd.DataFrame, accuracy_title: str, limit_ms: float) -> 
             figure.add_scatter(
                 x=rows["p50_ms"].to_numpy(float), y=rows["accuracy"].to_numpy(float), mode="markers+text",
                 name=f"{setup}, measured", text=[str(place or "") for place in rows["place"]],
-                textposition="middle right", textfont={"color": INK, "size": 13},
+                textposition="top right", textfont={"color": INK, "size": 13},
                 marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2, "color": INK}},
                 **_hover(rows),
             )  # fmt: skip
@@ -186,11 +189,16 @@ def _nothing_yet(figure: go.Figure, text: str) -> None:
     figure.update_yaxes(showticklabels=False)
 
 
+def _dtick(latencies_ms: pd.Series[float]) -> int | str:
+    """Labels at 1, 2 and 5 of each decade, or at 1 alone where there are so many that they would meet on a phone."""
+    return 1 if np.log10(latencies_ms.max() / latencies_ms.min()) > _DECADES else "D2"
+
+
 def _bars(rows: pd.DataFrame) -> dict[str, Any]:
     """The 90 % intervals as thin bars in the colour of their points."""
     p50 = rows["p50_ms"].to_numpy(float)
     return {
-        "type": "data", "symmetric": False, "thickness": 1, "width": 0,
+        "type": "data", "symmetric": False, "thickness": 1.4, "width": 0,
         "array": rows["hi90_ms"].to_numpy(float) - p50, "arrayminus": p50 - rows["lo90_ms"].to_numpy(float),
     }  # fmt: skip
 

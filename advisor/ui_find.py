@@ -251,7 +251,7 @@ def result(store: Store, jobs: Sequence[JobState], question: Question) -> None:
         st.markdown("\n".join(f"- {line}" for line in lines))
     _path(answer, question)
     if answer.not_considered:
-        st.caption(" ".join(views_find.in_words(note) for note in answer.not_considered))
+        st.caption(views_find.left_out(answer.not_considered))
 
 
 def _use(store: Store, run_id: str | None) -> None:

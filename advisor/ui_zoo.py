@@ -41,7 +41,9 @@ def every_network(store: Store, found: Sequence[Known], limit_ms: float | None) 
         f"{ui.evidence_badge('predicted')} {ui.evidence_badge('measured')} "
         f"{views_calibrate.networks_sentence(one, int(scored.sum()))}"
     )
-    ui_runs.chart(figure, key="zoo_chart", alt="Every network over latency and accuracy; the table has every figure.")
+    if scored.any():
+        alt = "Every network over latency and accuracy; the table has every figure."
+        ui_runs.chart(figure, key="zoo_chart", alt=alt)
     text = st.text_input(
         "Search", key="zoo_text", placeholder="Any part of a network, its weights or its family",
         persist_state="session", icon=":material/search:", label_visibility="collapsed",

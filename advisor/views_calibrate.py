@@ -205,10 +205,8 @@ def networks_sentence(one: Known, n_accuracy: int) -> str:
 
 def tightening_words(steps: Sequence[Step], n_measured: int) -> str:
     """How far the predictions of a calibration have come."""
-    if not steps and n_measured:
-        return f"{n_measured} probe{'' if n_measured == 1 else 's'} measured. Predictions begin with the third probe."
     if not steps:
-        return "Predictions begin with the third probe; from the fourth on each is predicted before it is measured."
+        return f"{n_measured} probe{'' if n_measured == 1 else 's'} measured."
     told = [step.then for step in steps if step.then is not None]
     last = steps[-1]
     said = f"After {last.n_probes} probes the typical 90 % interval is {spread_words(last.ratio[1])}."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MS = METRICS["latency_ms"].show
 _UNLIKELY, _LIKELY = 0.1, 0.5
+_LACKING = re.compile(r"^(\S+ \S+) was not considered, since it is installed but not calibrated")
 _GOING_ON = ("queued", "running")
 
 
@@ -60,6 +61,20 @@ def in_words(sentence: str) -> str:
     ):  # fmt: skip
         sentence = sentence.replace(option, words)
     return sentence.replace("A search needs A limit of:", "A search needs a latency limit:")
+
+
+def left_out(notes: Sequence[str]) -> str:
+    """Which setups a search did not consider: those that only lack a calibration in one sentence."""
+    lacking = [found[1] for note in notes if (found := _LACKING.match(note))]
+    said = [in_words(note) for note in notes if not _LACKING.match(note)]
+    if lacking:
+        names = ", ".join(lacking)
+        said.insert(0, f"Not considered, since not calibrated yet: {names}. Calibrate {_it(lacking)} above.")
+    return " ".join(said)
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 # -- the answer ----------------------------------------------------------------------------------------

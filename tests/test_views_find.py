@@ -80,6 +80,16 @@ def test_a_page_names_no_command_and_no_option(sentence: str) -> None:
     assert said.endswith((".", "above."))
 
 
+def test_setups_that_only_lack_a_calibration_are_told_in_one_sentence() -> None:
+    notes = [f"{name} was not considered, since it is installed but not calibrated: run 'python -m advisor calibrate'."
+             for name in ("onnxruntime fp32", "openvino auto")]  # fmt: skip
+    stale = "openvino fp32 was not considered, since its calibration does not hold any more (Old.): run 'x'."
+    assert views_find.left_out([notes[0], stale, notes[1]]) == (
+        "Not considered, since not calibrated yet: onnxruntime fp32, openvino auto. Calibrate them above. openvino "
+        "fp32 was not considered, since its calibration does not hold any more (Old.): calibrate it above."
+    )
+
+
 def test_the_path_tells_both_figures_and_marks_what_failed_or_was_noisy() -> None:
     path = (
         confirmation(PICK, 21.0), confirmation(candidate("b.x", 82.0, 24.0), None, kept=False),
