@@ -321,8 +321,9 @@ def _followed(case: Case, step: Step) -> str:
     if found is None or step.tested is None:
         return f"Could not be measured, so it is out: {step.run.reason}"
     p50, (_, high), after = found.latency.p50, found.latency.ci95, step.tested
+    out = ": out." if after.settled else "."
     if after.latency_ms > budget:
-        text = f"{_percent(after.latency_ms / budget - 1)} over the budget: out."
+        text = f"{_percent(after.latency_ms / budget - 1)} over the budget{out}"
     elif not after.allowed:
         text = (
             f"Its peak memory is over the limit of {METRICS['peak_memory_mb'].show(case.question.max_memory_mb)}: out."
@@ -335,7 +336,8 @@ def _followed(case: Case, step: Step) -> str:
         text = "Within the budget."
     if step.run.verdict == "noisy":
         text += f" Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})"
-        text += ", so it is taken as it is." if after.settled else ", so it may be measured once more."
+        kept = ", so it is taken as it is." if after.keeps(budget) else "."
+        text += kept if after.settled else ", so it may be measured once more."
     low, _, top = step.predicted_ms
     if not low <= p50 <= top:
         text += " Outside of what was predicted, so its relatives are predicted anew."
@@ -344,7 +346,10 @@ def _followed(case: Case, step: Step) -> str:
 
 def _promising(case: Case, played: Played, frame: pd.DataFrame) -> tuple[Promising, ...]:
     within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
-    gains = expected_gains(case.options.accuracy, within, played.tested, case.budget_ms)
+    gains = expected_gains(
+        case.options.accuracy, played.believed, played.tested, case.budget_ms, failed=played.failed
+    )  # fmt: skip
+    gains[list(played.tested)] = 0.0
     order = [int(o) for o in np.argsort(-gains, kind="stable")[:_PROMISING] if gains[o] > 0]
     return tuple(Promising(_leader(case, frame, o), float(within[o]), float(gains[o])) for o in order)
 

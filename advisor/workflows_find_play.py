@@ -19,7 +19,7 @@ from advisor.measure.run import Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
 from advisor.predict.predictor import Posterior
-from advisor.predict.search import Choice, Outcome, best, chances, choose, expected_gains, to_beat
+from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
@@ -79,9 +79,8 @@ class Case:
     @cached_property
     def contenders(self) -> NDArray[np.intp]:
         """The options that might still win, whatever is measured: of the others nothing is predicted anew."""
-        if not len(self.options):
-            return np.array([], dtype=np.intp)
         tested = {option: one.tested(self.question) for option, one in self.results.items()}
+        tested = {option: one for option, one in tested.items() if one.settled}
         low_ms = self.first.quantiles()[:, 0]
         better = self.options.accuracy > to_beat(self.options.accuracy, tested, self.budget_ms)
         return np.flatnonzero(better & (low_ms <= _FARTHEST * self.budget_ms))
@@ -157,9 +156,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
         option = case.option_of(run)
         if option is None or run.status not in ("ok", "failed"):
             continue
-        within = chances(believed, tested, budget, failed=failed)
-        gains = expected_gains(accuracy, within, tested, budget)
-        choice = Choice(option, float(within[option]), float(gains[option]))
+        choice = appraised(accuracy, believed, tested, budget, option, failed=failed)
         before, beaten = _quantiles(believed, option), best(accuracy, tested, budget)
         if run.measured is None:
             failed.add(option)

@@ -82,9 +82,35 @@ def test_no_gain_worth_a_measurement_ends_the_search() -> None:
     assert choose(np.array([80.0, 80.009]), believed(2, 2), {0: Outcome.exactly(2.0)}, 8.0) is None
 
 
-def test_settled_options_have_no_chance_and_noisy_ones_keep_theirs() -> None:
-    tested = {0: Outcome.exactly(2.0), 1: Outcome(2.0, 3.0, steady=False), 2: Outcome(2.0, 3.0, steady=False, tries=2)}
-    assert chances(believed(2, 2, 2), tested, 2.0) == pytest.approx([0.0, 0.5, 0.0])
+def test_what_measuring_has_told_leaves_no_chance() -> None:
+    tested = {
+        0: Outcome.exactly(2.0), 1: Outcome(2.1, 3.0, steady=False), 2: Outcome(2.1, 3.0, steady=False, tries=2),
+        3: Outcome(1.9, 3.0, steady=False), 4: Outcome(2.1, 3.0, steady=False, allowed=False),
+    }  # fmt: skip
+    assert chances(believed(2, 2, 2, 2, 2), tested, 2.0) == pytest.approx([0.0, 0.5, 0.0, 0.0, 0.0])
+
+
+def test_a_noisy_best_option_is_checked_where_that_is_worth_most() -> None:
+    """One half likely to be over the budget, and then 5 points are lost; the only other one promises 2 x 0.5."""
+    tested = {0: Outcome.exactly(1.0), 1: Outcome(1.9, 3.0, steady=False)}
+    assert choose(np.array([70.0, 75.0, 77.0]), believed(1, 2, 2), tested, 2.0) == Choice(
+        1, pytest.approx(0.5), pytest.approx(2.5)
+    )
+
+
+def test_a_noisy_best_option_is_checked_at_the_end() -> None:
+    tested = {1: Outcome(2.0, 3.0, steady=False)}  # surely within the budget, so that checking it gains nothing
+    assert choose(ACCURACY, believed(1, 2, 99, 99, 99), tested, 9.0) == Choice(
+        1, pytest.approx(1.0), pytest.approx(0.0)
+    )
+    assert choose(ACCURACY, believed(1, 2, 99, 99, 99), {1: Outcome(2.0, 3.0, steady=False, tries=2)}, 9.0) is None
+
+
+def test_the_middle_of_a_prediction_decides() -> None:
+    """Option 0 is 84 % likely for 10 points, option 1 50 % for 17; with deviations of 0.85 as large 88 % and 50 %."""
+    limit, further = 10.0, 10.0 * np.exp(-0.1)
+    found = choose(np.array([80.0, 87.0, 70.0]), believed(further, limit, 1.0), {2: Outcome.exactly(1.0)}, limit)
+    assert found == Choice(0, pytest.approx(0.8413, abs=1e-4), pytest.approx(8.413, abs=1e-3))
 
 
 # -- what a measurement is worth -----------------------------------------------------------------------

@@ -18,6 +18,10 @@ MAX_CONFIRMATIONS = 5
 # No further measurement where the expected gain is below this many points of top-1: a tenth of the sampling error of
 # ImageNet's 50,000 images.
 LEAST_GAIN = 0.01
+# Of networks on devices held out 44 % deviate from what is predicted by less than half a standard deviation, where a
+# normal distribution has 38 %: intervals are right at 90 %, their middle is narrower by this factor. Which of the
+# likely options to measure is decided in the middle; it costs 0.01 points of regret on CPUs not to mind it.
+_MIDDLE = 0.85
 MAX_TRIES = 2  # a noisy measurement is made once more; then it is taken as it is
 Predict = Callable[[list[int], list[float]], Posterior]
 
@@ -48,7 +52,7 @@ class Outcome:
     @property
     def settled(self) -> bool:
         """Whether measuring it again is not worth while."""
-        return self.steady or self.tries >= MAX_TRIES
+        return self.steady or self.tries >= MAX_TRIES or not self.allowed
 
     def keeps(self, budget_ms: float) -> bool:
         """Whether it is within the budget, with its interval where that can be trusted."""
@@ -119,6 +123,8 @@ def choose(
 ) -> Choice | None:  # fmt: skip
     """The option whose measurement is expected to gain most; None where no gain is worth a measurement.
 
+    Where none is, a best option whose measurement was noisy is measured once more, for it is the answer.
+
     Args:
         believed: Of all options.
         tested: What was measured of them; settled ones are not measured again.
@@ -126,34 +132,57 @@ def choose(
     """
     if not len(accuracy):
         return None
-    within = chances(believed, tested, budget_ms, failed=failed)
-    gains = expected_gains(accuracy, within, tested, budget_ms)
-    promising = int(np.argmax(gains))
-    if gains[promising] < LEAST_GAIN:
-        return None
-    return Choice(promising, float(within[promising]), float(gains[promising]))
+    middle = Posterior(believed.mean, _MIDDLE * believed.deviation)
+    gains = expected_gains(accuracy, middle, tested, budget_ms, failed=failed)
+    chosen, leader = int(np.argmax(gains)), best(accuracy, tested, budget_ms)
+    if gains[chosen] < LEAST_GAIN:
+        if leader is None or tested[leader].settled:
+            return None
+        chosen = leader
+    return appraised(accuracy, believed, tested, budget_ms, chosen, failed=failed)
+
+
+def appraised(
+    accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, option: int, *,
+    failed: Collection[int] = (),
+) -> Choice:  # fmt: skip
+    """What measuring that option promises."""
+    gains = expected_gains(accuracy, believed, tested, budget_ms, failed=failed)
+    return Choice(option, float(believed.probability_within(budget_ms)[option]), float(gains[option]))
 
 
 def chances(
     believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *, failed: Collection[int] = ()
 ) -> NDArray[np.float64]:
-    """How probable it is that each option is within the budget; 0 where measuring has settled or refused it."""
+    """How probable it is that each option is within the budget and not known yet to be.
+
+    0 where measuring has settled it, has failed, or has found it within the budget, be it noisily.
+    """
     within = believed.probability_within(budget_ms)
-    within[[option for option, one in tested.items() if one.settled]] = 0.0
+    within[[option for option, one in tested.items() if one.settled or one.keeps(budget_ms)]] = 0.0
     within[list(failed)] = 0.0
     return within
 
 
 def expected_gains(
-    accuracy: NDArray[np.float64], within: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float
-) -> NDArray[np.float64]:
-    """Points that measuring each option is expected to gain over the best one that is settled.
+    accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *,
+    failed: Collection[int] = (),
+) -> NDArray[np.float64]:  # fmt: skip
+    """Points that measuring each option is expected to gain.
 
-    The probability that it is within the budget times what it would gain: one step of looking ahead (expected
-    improvement: Mockus 1975; under a constraint: Gardner et al. 2014), where accuracies are known and the constraint
-    is not.
+    The probability that it is within the budget times what it would gain over the best that was measured: one step of
+    looking ahead (expected improvement: Mockus 1975; under a constraint: Gardner et al. 2014), where accuracies are
+    known and the constraint is not. Looking further ahead gained nothing on devices held out. A best option that was
+    measured noisily gains what would be lost if it were the answer and over the budget.
     """
-    return np.asarray(within * np.maximum(accuracy - to_beat(accuracy, tested, budget_ms), 0.0))
+    within = chances(believed, tested, budget_ms, failed=failed)
+    leader = best(accuracy, tested, budget_ms)
+    gains = within * np.maximum(accuracy - _accuracy_of(accuracy, leader), 0.0)
+    if leader is not None and not tested[leader].settled:
+        others = {option: one for option, one in tested.items() if option != leader}
+        lost = accuracy[leader] - _accuracy_of(accuracy, best(accuracy, others, budget_ms))
+        gains[leader] = (1 - believed.probability_within(budget_ms)[leader]) * lost
+    return np.asarray(gains)
 
 
 def best(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float) -> int | None:
@@ -164,10 +193,11 @@ def best(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms
 
 
 def to_beat(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float) -> float:
-    """The accuracy of the best settled option within the budget; without one, a stand-in below every option."""
-    settled = {option: one for option, one in tested.items() if one.settled}
-    found = best(accuracy, settled, budget_ms)
-    if not len(accuracy):
-        return 0.0
-    # twice the range below: an answer at all is worth more than the last point
-    return float(2 * accuracy.min() - accuracy.max()) if found is None else float(accuracy[found])
+    """The accuracy of the best option that was measured within the budget; without one, a stand-in below every one."""
+    return _accuracy_of(accuracy, best(accuracy, tested, budget_ms))
+
+
+def _accuracy_of(accuracy: NDArray[np.float64], option: int | None) -> float:
+    if option is not None or not len(accuracy):
+        return 0.0 if option is None else float(accuracy[option])
+    return float(2 * accuracy.min() - accuracy.max())  # an answer at all is worth more than the last point
