@@ -165,8 +165,9 @@ def test_published_row_hides_a_prediction_of_the_same_setup(ready: Store) -> Non
     (twin,) = runs_of(ready).query("architecture == 'regnety_032' and img_size == 224").to_dict("records")
     same = {name: twin[name] for name in guessed.SETUP}
     only = {"families": ("RegNet",)}
-    answer = ask(ready, here(guess("regnety_032", 2.0, **same)), max_latency_ms=20, **only)
-    assert (picked(answer).weights, picked(answer).latency_ms) == ("regnety_032.ra_in1k", 20)
+    answer = ask(ready, here(guess("regnety_032", 2.0, **same)), max_latency_ms=19, **only)  # published: 20 ms
+    assert picked(answer).weights == "regnety_008.pycls_in1k"
+    assert answer.might_win == ()
     other = ask(ready, here(guess("regnety_032", 2.0, **(same | {"software": "later"}))), max_latency_ms=19, **only)
     assert (picked(other).weights, picked(other).evidence) == ("regnety_032.ra_in1k", "predicted")
 
