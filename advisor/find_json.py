@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from advisor import answer_json, run_json
 
 if TYPE_CHECKING:  # they load scipy, which other commands need not wait for
-    from advisor.workflows_find_answer import Confirmation, FindAnswer, Promising
+    from advisor.workflows_find_answer import FindAnswer, Promising
+    from advisor.workflows_find_path import Confirmation
 
 
 def answer(found: FindAnswer) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from advisor.records import Candidate
 from advisor.tables import Printable, table
 
 if TYPE_CHECKING:  # it loads scipy, which other commands need not wait for
-    from advisor.workflows_find_answer import Confirmation, FindAnswer, Promising
+    from advisor.workflows_find_answer import FindAnswer, Promising
+    from advisor.workflows_find_path import Confirmation
 
 
 def answer(found: FindAnswer) -> Iterator[Printable]:

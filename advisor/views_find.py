@@ -16,7 +16,8 @@ from advisor.views_measure import duration, interval
 from advisor.workflows_find import PREFIX
 
 if TYPE_CHECKING:
-    from advisor.workflows_find_answer import Confirmation, FindAnswer
+    from advisor.workflows_find_answer import FindAnswer
+    from advisor.workflows_find_path import Confirmation
 
 _MS = METRICS["latency_ms"].show
 _UNLIKELY, _LIKELY = 0.1, 0.5

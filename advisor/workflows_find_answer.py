@@ -9,7 +9,7 @@ import pandas as pd
 
 from advisor.advice import limits, measured
 from advisor.advice.pareto import pareto_front
-from advisor.advice.predicted import HIGH, LOW
+from advisor.advice.predicted import HIGH, LOW, percent
 from advisor.advice.recommend import losses
 from advisor.advice.what_if import nearest_miss
 from advisor.measure.run import Run
@@ -18,39 +18,13 @@ from advisor.predict.missed import Missed
 from advisor.predict.search import LEAST_GAIN, chances, expected_gains
 from advisor.records import FOUR_FAMILIES, Candidate, NearestMiss, Reason, Recommendation
 from advisor.workflows_find_options import PREDICTION
-from advisor.workflows_find_play import Case, Played, Step, may_have_missed
+from advisor.workflows_find_path import Confirmation, confirmation
+from advisor.workflows_find_play import Case, Played, may_have_missed
 from advisor.workflows_find_worth import RuntimeWorth, runtime_worth
 
 _OURS = "this advisor's search"
 _PROMISING = 5  # unmeasured candidates that are shown
 _MS = METRICS["latency_ms"].show
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """One measurement of a search, with what was thought before it and what it came to.
-
-    Attributes:
-        candidate: As it was predicted.
-        p_within: How probable it was that it is within the budget.
-        expected_gain: Points of accuracy that were expected from measuring it.
-        why: Why it was chosen, and `followed` what came of it, in words.
-        status: Of the run: "ok" or "failed".
-        latency_ms, ci95: What was measured; None where the run failed.
-        kept: Whether it is within the budget.
-    """
-
-    candidate: Candidate
-    p_within: float
-    expected_gain: float
-    why: str
-    run_id: str
-    status: str
-    latency_ms: float | None
-    ci95: tuple[float, float] | None
-    verdict: str
-    kept: bool
-    followed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +99,7 @@ def answer(case: Case, played: Played, ending: Ending) -> FindAnswer:
     return FindAnswer(
         recommendation=recommendation,
         pick_run_id=None if played.pick is None else played.results[played.pick].run_id,
-        path=tuple(_confirmation(case, step) for step in played.steps),
+        path=tuple(confirmation(case, step) for step in played.steps),
         runs=tuple(step.run for step in played.steps),
         p_missed=missed.probability, missed_points=None if played.pick is None else missed.points,
         promising=_promising(case, played, frame),
@@ -224,7 +198,7 @@ def _reasons(case: Case, played: Played, pick: Candidate | None, missed: Missed)
         found.append(Reason("most-accurate-measured", text, _OURS))
     what = "is within the budget" if pick is None else "is more accurate and within the budget too"
     text = (
-        f"Some unmeasured candidate {what} with a probability of {_percent(missed.probability)}"
+        f"Some unmeasured candidate {what} with a probability of {percent(missed.probability)}"
         + (f"; the best of them is expected to gain {missed.points:.2f} points" if pick else "")
         + ". Reckoned from the predictions' intervals."
     )
@@ -282,66 +256,7 @@ def _miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
     return NearestMiss(text, one.weights, (("max_latency_ms", to),))
 
 
-# -- the path ------------------------------------------------------------------------------------------
-
-
-def _confirmation(case: Case, step: Step) -> Confirmation:
-    low, middle, high = step.predicted_ms
-    row = case.options.candidates.iloc[case.options.leader[step.option]].to_dict()
-    row |= {"latency_ms": middle, "throughput_per_s": row["batch_size"] * 1000 / middle, LOW: low, HIGH: high}
-    row["p_within"] = step.choice.within
-    found = step.run.measured
-    return Confirmation(
-        candidate=Candidate.from_row(row), p_within=step.choice.within, expected_gain=step.choice.gain,
-        why=_why(case, step), run_id=step.run.run_id, status=step.run.status,
-        latency_ms=None if found is None else found.latency.p50, ci95=None if found is None else found.latency.ci95,
-        verdict=step.run.verdict or "", kept=step.tested is not None and step.tested.keeps(case.budget_ms),
-        followed=_followed(case, step),
-    )  # fmt: skip
-
-
-def _why(case: Case, step: Step) -> str:
-    options, budget = case.options, _MS(case.budget_ms)
-    metric = METRICS[case.question.accuracy]
-    chance = f"{_percent(step.choice.within)} likely within {budget}"
-    accuracy = float(options.accuracy[step.option])
-    if step.beaten is None:
-        return f"Nothing is within the budget yet; {chance}, at {metric.show(accuracy)}."
-    if step.beaten == step.option:
-        return f"The best so far, but noisy: measured again; {chance}."
-    gain = accuracy - float(options.accuracy[step.beaten])
-    return (
-        f"{chance[0].upper()}{chance[1:]}, and {gain:.2f} points above the best so far: it promises most, "
-        f"{step.choice.gain:.2f} points."
-    )
-
-
-def _followed(case: Case, step: Step) -> str:
-    found, budget = step.run.measured, case.budget_ms
-    if found is None or step.tested is None:
-        return f"Could not be measured, so it is out: {step.run.reason}"
-    p50, (_, high), after = found.latency.p50, found.latency.ci95, step.tested
-    out = ": out." if after.settled else "."
-    if after.latency_ms > budget:
-        text = f"{_percent(after.latency_ms / budget - 1)} over the budget{out}"
-    elif not after.allowed:
-        text = (
-            f"Its peak memory is over the limit of {METRICS['peak_memory_mb'].show(case.question.max_memory_mb)}: out."
-        )
-    elif not after.keeps(budget):
-        text = f"Its median keeps the budget, the upper end of its interval, {_MS(high)}, does not: out."
-    elif step.beaten is None or case.options.accuracy[step.option] > case.options.accuracy[step.beaten]:
-        text = "Within the budget, and the best so far."
-    else:
-        text = "Within the budget."
-    if step.run.verdict == "noisy":
-        text += f" Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})"
-        kept = ", so it is taken as it is." if after.keeps(budget) else "."
-        text += kept if after.settled else ", so it may be measured once more."
-    low, _, top = step.predicted_ms
-    if not low <= p50 <= top:
-        text += " Outside of what was predicted, so its relatives are predicted anew."
-    return text
+# -- the way to it and its end -------------------------------------------------------------------------
 
 
 def _promising(case: Case, played: Played, frame: pd.DataFrame) -> tuple[Promising, ...]:
@@ -371,12 +286,6 @@ def _ended(played: Played, ending: Ending) -> str:
     if n == 1:
         return "The one measurement that was allowed is made."
     return f"The {measurements} that were allowed are made." if n else "No measurement was allowed."
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.01:
-        return "under 1 %"
-    return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
 
 
 def _rounded_up(ms: float) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from advisor import views_find
 from advisor.records import Candidate, Question, Recommendation
-from advisor.workflows_find_answer import Confirmation, FindAnswer, Promising
+from advisor.workflows_find_answer import FindAnswer, Promising
+from advisor.workflows_find_path import Confirmation
 
 
 def candidate(weights: str, accuracy: float, ms: float, *, evidence: str = "predicted", **more: Any) -> Candidate:
