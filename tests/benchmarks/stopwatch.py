@@ -1,13 +1,14 @@
-"""Our p50 beside two well-known procedures, interleaved: timm's benchmark script and torch.utils.benchmark.
+"""Our p50 beside two well-known procedures, pass by pass in turn: timm's benchmark script and torch.utils.benchmark.
 
-    python -m tests.benchmarks.stopwatch [--rounds 8] [--models NAME ...]
+    python -m tests.benchmarks.stopwatch [--rounds 5] [--models NAME ...]
 
 timm's procedure is 10 warm-up and 40 timed forward passes, and their mean; torch.utils.benchmark's is the median of
-`Timer.blocked_autorange(min_run_time=1)`. Each network has a fresh process, in which it is built twice: our way with
-quick weights, and by `timm.create_model`; then the three procedures take turns, in random order, on the same number
-of threads. A machine that is disturbed is only ever slower, so a ratio is that of the least disturbed rounds: the
-fastest of ours over the fastest of theirs. The median of the rounds' own ratios, which a machine that changes pace
-within a round spoils, is printed beside it. Goals: median ratio 0.97-1.03, every ratio 0.93-1.07.
+what its `Timer` measures. Each network has a fresh process, in which it is built three times: our way with quick
+weights, and twice by `timm.create_model`, so that none finds its weights in a cache that the pass before has warmed.
+With each pass that our procedure times, from warming up to its end, one of timm's and one of torch's are made, the
+three in random order, so that a machine that changes its pace disturbs all alike, and each comes after each other one
+as often; theirs count from where ours do. A ratio is the median of the rounds'. Goals: median ratio 0.97-1.03, every
+ratio 0.93-1.07.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import click
 
 from advisor.measure.machine import usable_threads
 from tests.benchmarks.measuring import TWELVE
 
-_HOWS = ("ours", "timm", "torch")
+_TIMING_S = 6.0  # of all three together
 
 
-def one(name: str, threads: int, rounds: int, seed: int) -> None:
+def one(name: str, threads: int, rounds: int) -> None:
     """In a process of its own: print the figures of all rounds as JSON."""
     import timm
     import torch
@@ -45,65 +45,63 @@ def one(name: str, threads: int, rounds: int, seed: int) -> None:
     prepared = eager.prepare(
         built.model, build.images(built.facts, 1), request, threads=threads, say=lambda _: None
     )  # fmt: skip
-    model = timm.create_model(name).eval()
+    model, again = (timm.create_model(name).eval() for _ in range(2))
     example = torch.randn(1, *model.default_cfg["input_size"])
+    timer = Timer("model(example)", globals={"model": again, "example": example}, num_threads=threads)
 
-    def ours() -> float:
-        return timing.latency(prepared, "cpu", limits=protocol.limits_within(request.time_limit_s)).latency.p50
+    order = random.Random(0)
 
-    def timms() -> float:
-        with torch.inference_mode():
-            for _ in range(10):
-                model(example)
-            times = []
-            for _ in range(40):
-                began = time.perf_counter()
-                model(example)
-                times.append(time.perf_counter() - began)
-        return 1000 * statistics.mean(times)
+    def round_() -> dict[str, float]:
+        watch, timms, torchs = timing.stopwatch(prepared, "cpu"), list[float](), list[float]()
 
-    def torchs() -> float:
-        with torch.inference_mode():
-            timer = Timer("model(example)", globals={"model": model, "example": example}, num_threads=threads)
-            timer.timeit(10)
-            return 1000 * float(timer.blocked_autorange(min_run_time=1).median)
+        def timm_pass() -> None:
+            began = time.perf_counter()
+            model(example)
+            timms.append(1000 * (time.perf_counter() - began))
 
-    procedures: dict[str, Callable[[], float]] = {"ours": ours, "timm": timms, "torch": torchs}
-    found: dict[str, list[float]] = {how: [] for how in _HOWS}
-    order = random.Random(seed)
-    for _ in range(rounds):
-        for how in order.sample(_HOWS, k=len(_HOWS)):
-            found[how].append(procedures[how]())
+        def passes(n: int) -> float:
+            ours_ms: list[float] = []
+            turns = [
+                lambda: ours_ms.append(watch(n)), timm_pass, lambda: torchs.append(1000 * timer.timeit(1).median),
+            ]  # fmt: skip
+            for turn in order.sample(turns, k=len(turns)):
+                turn()
+            return ours_ms[0]
+
+        with torch.inference_mode(), timing.no_garbage_collection():
+            ours = protocol.measure(
+                passes, clock=time.perf_counter, clock_resolution_s=protocol.clock_step_s(time.perf_counter),
+                limits=protocol.limits_within(60.0, _TIMING_S),
+            )  # fmt: skip
+        first = -ours.n_samples  # where the passes that count begin
+        around = max(0, (ours.n_samples - 40) // 2)  # the 40 in the middle of them
+        forty = timms[first:][around : around + 40]
+        return {"ours": ours.p50, "timm": statistics.mean(forty), "torch": statistics.median(torchs[first:])}
+
+    found = [round_() for _ in range(rounds)]
     print(json.dumps(found))
 
 
-def _middle(times: dict[str, list[float]], how: str) -> float:
-    return statistics.median(a / b for a, b in zip(times["ours"], times[how], strict=True))
-
-
 @click.command()
-@click.option("--rounds", default=8, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
 @click.option("--models", multiple=True, default=TWELVE)
-@click.option("--seed", default=0, show_default=True)
 @click.option("--one", "name", hidden=True)
-def main(rounds: int, models: tuple[str, ...], seed: int, name: str | None) -> None:
-    """Print each network's three figures (fastest rounds), the two ratios, and their medians."""
+def main(rounds: int, models: tuple[str, ...], name: str | None) -> None:
+    """Print each network's three figures (medians over rounds), the two ratios, and their medians."""
     threads = usable_threads()
     if name is not None:
-        one(name, threads, rounds, seed)
+        one(name, threads, rounds)
         return
     ratios: dict[str, list[float]] = {"timm": [], "torch": []}
-    print(f"{threads} threads, {rounds} rounds; ms of the fastest, ours over theirs (median of the rounds' ratios)")
-    for i, network in enumerate(models):
+    print(f"{threads} threads, {rounds} rounds; ms and ours over theirs, medians of the rounds")
+    for network in models:
         command = [sys.executable, "-m", "tests.benchmarks.stopwatch", "--one", network, "--rounds", str(rounds)]
-        done = subprocess.run([*command, "--seed", str(seed + i)], capture_output=True, text=True, check=True)
-        times: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
-        fastest = {how: min(found) for how, found in times.items()}
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
         for how in ratios:
-            ratios[how].append(fastest["ours"] / fastest[how])
-        middle = "  ".join(f"{how} {ms:8.2f}" for how, ms in fastest.items())
-        beside = "  ".join(f"/{how} {ratios[how][-1]:.3f} ({_middle(times, how):.3f})" for how in ratios)
-        print(f"{network:24s} {middle}   {beside}", flush=True)
+            ratios[how].append(statistics.median(one["ours"] / one[how] for one in times))
+        middle = "  ".join(f"{how} {statistics.median(one[how] for one in times):8.2f}" for how in times[0])
+        print(f"{network:24s} {middle}   " + "  ".join(f"/{how} {ratios[how][-1]:.3f}" for how in ratios), flush=True)
     for how, found in ratios.items():
         print(
             f"ours over {how}: median {statistics.median(found):.3f} (goal 0.97-1.03), "
