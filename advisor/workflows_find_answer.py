@@ -228,9 +228,7 @@ def _precision_caveat(played: Played, pick: Candidate) -> str:
 def _miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
     """Why nothing is answered: nothing passes the other limits, or nothing is as fast."""
     if frame.empty:
-        question, every = case.question, case.options.everything
-        alone = replace(question, max_memory_mb=None)
-        return nearest_miss(every, limits.broken(every, alone), limits.excess(every, alone), alone)
+        return _outside(case)
     budget = case.budget_ms
     said, would_do = [], []
     for evidence in ("measured", "predicted"):
@@ -254,6 +252,22 @@ def _miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
     to, one = min(would_do, key=lambda pair: pair[0])
     text += f" --max-latency-ms {_rounded_up(to)} would probably do."
     return NearestMiss(text, one.weights, (("max_latency_ms", to),))
+
+
+def _outside(case: Case) -> NearestMiss:
+    """The nearest miss where no candidate is within the limits that need no measurement."""
+    every, question = case.options.everything, replace(case.question, max_memory_mb=None)
+    too_large = case.options.broken.drop(columns="max_memory_mb", errors="ignore")
+    small_enough = every[~too_large.any(axis=1)]
+    if small_enough.empty:
+        return nearest_miss(every, limits.broken(every, question), limits.excess(every, question), question)
+    one = small_enough.sort_values(["params_m", "weights"]).iloc[0]
+    most = METRICS["peak_memory_mb"].show(case.question.max_memory_mb)
+    text = (
+        f"The parameters alone take more than {most} in every candidate; {one['weights']} has the fewest, "
+        f"{METRICS['params_m'].show(one['params_m'])}."
+    )
+    return NearestMiss(text, str(one["weights"]))
 
 
 # -- the way to it and its end -------------------------------------------------------------------------

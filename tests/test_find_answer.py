@@ -225,6 +225,13 @@ def test_limits_that_nothing_passes_name_the_nearest_miss_and_the_limit_to_relax
     assert found.path == ()
 
 
+def test_a_limit_on_memory_below_all_parameters_names_the_smallest(built: Store) -> None:
+    told = miss(bench(built).search(max_latency_ms=19.0, max_memory_mb=5.0))
+    assert told.text == (
+        "The parameters alone take more than 5 MB in every candidate; regnetx_002.pycls_in1k has the fewest, 2.7 M."
+    )
+
+
 # -- what may be missed --------------------------------------------------------------------------------
 
 
