@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from advisor import workflows, workflows_find, workflows_known, workflows_measure, workflows_predict
+from advisor import workflows_find, workflows_known, workflows_measure
 from advisor.cli import main
 from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
 from advisor.measure import machine
 from advisor.measure.job_state import JobState
-from advisor.measure.jobs import Jobs
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.history import History, history
-from advisor.predict.predictor import Prior
 from advisor.records import Question
 from advisor.workflows_find_play import next_request
+from tests.calibration_lab import Lab, opened
 from tests.invented_devices import invented, setup_of, some_profiles
 from tests.small_data import I7_MS
-from tests.test_calibrate import VERSIONS, Lab
 from tests.waiting import until
 
 QUESTION = Question("cpu", max_latency_ms=60.0, families=("all",))
@@ -42,20 +38,10 @@ def past() -> History:
 
 @pytest.fixture
 def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    monkeypatch.setenv("FAKE_DIR", str(folder))
-    monkeypatch.setenv("ADVISOR_HOME", str(ready.home))
-    monkeypatch.setattr(workflows, "DATA", ready.data)
-    fake = (sys.executable, "-S", str(Path(__file__).parent / "fake_probes.py"))
-    monkeypatch.setattr(workflows_measure, "Jobs", partial(Jobs, host_command=fake))
-    monkeypatch.setattr(workflows_predict, "published", lambda _store: (past, Prior()))
-    monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS)
     monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
-    found = Lab(ready, past, folder)
-    found.keep(n=8)
-    yield found
-    workflows_measure.jobs(ready).close()
+    with opened(ready, past, tmp_path / "fake", monkeypatch) as found:
+        found.keep(n=8)
+        yield found
 
 
 def invoke(*args: str) -> Result:

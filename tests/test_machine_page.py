@@ -13,22 +13,21 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from advisor import workflows, workflows_calibrate, workflows_measure
+from advisor.evidence.store import Store
 from advisor.measure import machine, models
 from advisor.measure.job_state import JobState
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import backtest_file
 from advisor.predict.history import History, history
-from tests import test_calibrate
+from tests.calibration_lab import OTHER, VERSIONS, Lab, opened
 from tests.conftest import ROOT
 from tests.invented_devices import invented, setup_of, some_profiles
 from tests.small_data import ARCHS
-from tests.test_calibrate import OTHER, VERSIONS, Lab, lab  # noqa: F401  # a fixture
 from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-_ORDER: list[str] = []  # the probes of the history below, the same in every test
 STORED = {
     "plan": {"draws": 20},
     "predictions": [
@@ -47,8 +46,7 @@ STORED = {
 
 
 @pytest.fixture(autouse=True)
-def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(test_calibrate, "_ORDER", _ORDER)
+def nothing_cached() -> Iterator[None]:
     yield
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -62,6 +60,12 @@ def past() -> History:
     rows = {shipped.positions[key] for key in [*named, (SENTINEL, 224)] if key in shipped.positions}
     profiles = shipped.only(sorted({*range(0, len(shipped), 10), *rows}))
     return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+
+
+@pytest.fixture
+def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with opened(ready, past, tmp_path / "fake", monkeypatch) as found:
+        yield found
 
 
 def page(**link: str) -> AppTest:
@@ -92,7 +96,7 @@ def click(app: AppTest, key: str) -> AppTest:
     return app
 
 
-def ended(lab: Lab) -> JobState:  # noqa: F811
+def ended(lab: Lab) -> JobState:
     """The newest job once it has ended."""
     queue = workflows_measure.jobs(lab.store)
     return until(lambda: next((s for s in queue.states()[:1] if s.ended), None), "the job to end")  # type: ignore[return-value]
@@ -101,7 +105,7 @@ def ended(lab: Lab) -> JobState:  # noqa: F811
 # -- which setups are calibrated -----------------------------------------------------------------------
 
 
-def test_nothing_calibrated_says_what_to_do(lab: Lab) -> None:  # noqa: F811
+def test_nothing_calibrated_says_what_to_do(lab: Lab) -> None:
     app = page()
     assert not sentences(app)
     assert "Nothing is calibrated here yet. Press **Calibrate this machine**" in texts(app)
@@ -111,7 +115,7 @@ def test_nothing_calibrated_says_what_to_do(lab: Lab) -> None:  # noqa: F811
     assert not app.dataframe
 
 
-def test_a_calibrated_setup_is_told_with_its_probes_interval_and_quietness(lab: Lab) -> None:  # noqa: F811
+def test_a_calibrated_setup_is_told_with_its_probes_interval_and_quietness(lab: Lab) -> None:
     lab.keep(noisy=(lab.order[0],))
     app = page()
     said = texts(app)
@@ -122,7 +126,7 @@ def test_a_calibrated_setup_is_told_with_its_probes_interval_and_quietness(lab: 
 
 
 def test_installed_runtimes_that_are_not_calibrated_have_a_button_each(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     lab.keep()
     offers = [("pytorch-eager", "fp32"), ("onnxruntime", "fp32"), ("openvino", "auto")]
@@ -138,7 +142,7 @@ def test_installed_runtimes_that_are_not_calibrated_have_a_button_each(
 
 
 def test_an_outdated_calibration_says_why_and_can_be_made_again(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     lab.keep()
     monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS | {"torch": "2.16.0"})
@@ -152,7 +156,7 @@ def test_an_outdated_calibration_says_why_and_can_be_made_again(
     assert workflows_measure.jobs(lab.store).states()[0].title == "Calibration: pytorch-eager fp32"
 
 
-def test_a_calibration_of_another_machine_predicts_nothing_here(lab: Lab) -> None:  # noqa: F811
+def test_a_calibration_of_another_machine_predicts_nothing_here(lab: Lab) -> None:
     lab.keep(device=OTHER, threads=8)
     app = page()
     assert "It was made on Other, 8 cores" in texts(app)
@@ -166,7 +170,7 @@ def test_a_calibration_of_another_machine_predicts_nothing_here(lab: Lab) -> Non
         ("cal_threads", -2, "Threads must be 1 to 1024, not -2."),
     ],
 )
-def test_a_bad_value_is_said_beside_the_button_and_kept(lab: Lab, key: str, value: int, says: str) -> None:  # noqa: F811
+def test_a_bad_value_is_said_beside_the_button_and_kept(lab: Lab, key: str, value: int, says: str) -> None:
     app = page()
     app.session_state["cal_advanced"] = True  # the harness forgets an open box between runs
     app.run()
@@ -178,7 +182,7 @@ def test_a_bad_value_is_said_beside_the_button_and_kept(lab: Lab, key: str, valu
     assert app.button(key="cal_go").disabled
 
 
-def test_no_time_for_probes_is_refused_in_one_sentence(lab: Lab) -> None:  # noqa: F811
+def test_no_time_for_probes_is_refused_in_one_sentence(lab: Lab) -> None:
     app = page()
     app.session_state["cal_budget"] = 0
     click(app, "cal_go")
@@ -187,10 +191,18 @@ def test_no_time_for_probes_is_refused_in_one_sentence(lab: Lab) -> None:  # noq
     assert workflows_measure.jobs(lab.store).states() == []
 
 
+def test_too_few_probes_predict_nothing_and_say_what_helps(lab: Lab) -> None:
+    lab.keep(n=1)
+    app = page()
+    (said,) = [w.value for w in app.warning]
+    assert said.startswith("The last calibration of pytorch-eager fp32 measured 1 network, too few to predict others")
+    assert app.button(key="fnd_go").disabled
+
+
 # -- calibrating ---------------------------------------------------------------------------------------
 
 
-def test_one_click_calibrates_and_every_network_is_predicted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_one_click_calibrates_and_every_network_is_predicted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflows_calibrate, "N_PROBES", 6)
     lab.obey(held=[lab.order[5]])
     app = click(page(), "cal_go")
@@ -212,7 +224,7 @@ def test_one_click_calibrates_and_every_network_is_predicted(lab: Lab, monkeypat
     assert len(app.dataframe[0].value) > 100
 
 
-def test_a_second_click_does_not_calibrate_twice(lab: Lab) -> None:  # noqa: F811
+def test_a_second_click_does_not_calibrate_twice(lab: Lab) -> None:
     lab.obey(held=[lab.order[0]])
     app = page()
     for _ in range(2):
@@ -220,7 +232,7 @@ def test_a_second_click_does_not_calibrate_twice(lab: Lab) -> None:  # noqa: F81
     assert len(workflows_measure.jobs(lab.store).states()) == 1
 
 
-def test_a_second_tab_finds_the_running_calibration_and_can_cancel_it(lab: Lab) -> None:  # noqa: F811
+def test_a_second_tab_finds_the_running_calibration_and_can_cancel_it(lab: Lab) -> None:
     lab.obey(held=[lab.order[0]])
     click(page(), "cal_go")
     queue = workflows_measure.jobs(lab.store)
@@ -232,7 +244,7 @@ def test_a_second_tab_finds_the_running_calibration_and_can_cancel_it(lab: Lab) 
     assert not second.run().exception
 
 
-def test_what_is_known_is_learned_anew_only_when_a_job_has_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_what_is_known_is_learned_anew_only_when_a_job_has_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second of the cores that are being timed would make results noisy."""
     lab.keep()
     asked: list[int] = []
@@ -255,13 +267,13 @@ def test_what_is_known_is_learned_anew_only_when_a_job_has_ended(lab: Lab, monke
 # -- find ----------------------------------------------------------------------------------------------
 
 
-def true_ms(lab: Lab) -> dict[str, float]:  # noqa: F811
+def true_ms(lab: Lab) -> dict[str, float]:
     """What the networks with an accuracy take at 224 px, by the law of the device."""
     native = {name for name, one in models.load().items() if one.img_size == 224}
     return {name: lab.law["latency_ms"][name] for name in ARCHS if name in native and name in lab.law["latency_ms"]}
 
 
-def test_find_answers_with_a_measured_pick_within_the_limit(lab: Lab) -> None:  # noqa: F811
+def test_find_answers_with_a_measured_pick_within_the_limit(lab: Lab) -> None:
     lab.keep(n=8)
     limit = float(f"{np.median(list(true_ms(lab).values())):.3g}")
     app = page(max_latency_ms=f"{limit:g}", max_img_size="224", families="all")
@@ -283,7 +295,7 @@ def test_find_answers_with_a_measured_pick_within_the_limit(lab: Lab) -> None:  
     assert pick in texts(again)  # a reload finds the answer by the link
 
 
-def test_another_limit_is_another_question(lab: Lab) -> None:  # noqa: F811
+def test_another_limit_is_another_question(lab: Lab) -> None:
     lab.keep(n=8)
     app = click(page(max_latency_ms="25", max_img_size="224", confirm="1"), "fnd_go")
     ended(lab)
@@ -294,7 +306,7 @@ def test_another_limit_is_another_question(lab: Lab) -> None:  # noqa: F811
     assert app.query_params["max_latency_ms"] in ("11", ["11"])
 
 
-def test_a_limit_below_the_fastest_names_the_nearest_miss_and_can_be_relaxed(lab: Lab) -> None:  # noqa: F811
+def test_a_limit_below_the_fastest_names_the_nearest_miss_and_can_be_relaxed(lab: Lab) -> None:
     lab.keep(n=8)
     app = click(page(max_latency_ms="0.0001", max_img_size="224", confirm="1"), "fnd_go")
     ended(lab)
@@ -314,13 +326,13 @@ def test_a_limit_below_the_fastest_names_the_nearest_miss_and_can_be_relaxed(lab
         ({"colour": "red"}, "The link's 'colour' is not a field"),
     ],
 )
-def test_a_garbled_link_is_answered_with_one_sentence(lab: Lab, link: dict[str, str], says: str) -> None:  # noqa: F811
+def test_a_garbled_link_is_answered_with_one_sentence(lab: Lab, link: dict[str, str], says: str) -> None:
     (warning,) = [w.value for w in page(**link).warning if w.value.startswith("The link")]
     assert says in warning
 
 
 @pytest.mark.parametrize(("value", "says"), [(None, "'Latency at most' is empty"), (-3.0, "must be a number above 0")])
-def test_a_limit_that_makes_no_sense_is_refused(lab: Lab, value: float | None, says: str) -> None:  # noqa: F811
+def test_a_limit_that_makes_no_sense_is_refused(lab: Lab, value: float | None, says: str) -> None:
     app = page()
     app.number_input(key="fnd_max_latency_ms").set_value(value).run()
     assert not app.exception
@@ -332,7 +344,7 @@ def test_a_limit_that_makes_no_sense_is_refused(lab: Lab, value: float | None, s
 # -- every network -------------------------------------------------------------------------------------
 
 
-def test_every_network_is_listed_with_interval_and_evidence_and_can_be_searched(lab: Lab) -> None:  # noqa: F811
+def test_every_network_is_listed_with_interval_and_evidence_and_can_be_searched(lab: Lab) -> None:
     lab.keep()
     app = page()
     table = app.dataframe[0].value
@@ -352,7 +364,7 @@ def test_every_network_is_listed_with_interval_and_evidence_and_can_be_searched(
 
 
 @pytest.fixture
-def own_data(lab: Lab, monkeypatch: pytest.MonkeyPatch, small_data: Path) -> Path:  # noqa: F811
+def own_data(lab: Lab, monkeypatch: pytest.MonkeyPatch, small_data: Path) -> Path:
     """A data folder that the test may change."""
     monkeypatch.setattr(workflows, "DATA", small_data)
     return small_data
@@ -383,7 +395,7 @@ def test_a_broken_backtest_is_said_in_one_sentence(own_data: Path, content: str)
     assert "is no stored backtest" in said and "Traceback" not in said
 
 
-def test_later_measurements_are_held_against_their_predictions(lab: Lab) -> None:  # noqa: F811
+def test_later_measurements_are_held_against_their_predictions(lab: Lab) -> None:
     lab.keep(hour=10, n=6)
     assert "is held against its prediction" in texts(page())
     lab.keep(hour=11, n=10, prefix="")
@@ -401,7 +413,7 @@ def test_an_empty_store_says_so(own_data: Path) -> None:
     assert "no results on any device" in sentence
 
 
-def test_a_broken_store_says_so(lab: Lab) -> None:  # noqa: F811
+def test_a_broken_store_says_so(lab: Lab) -> None:
     (lab.store.home / "local.duckdb").write_bytes(b"not a store" * 1000)
     (sentence,) = sentences(page())
     assert "local.duckdb" in sentence and "Traceback" not in sentence
@@ -412,14 +424,14 @@ def test_a_lost_data_folder_says_so(own_data: Path) -> None:
     assert len(sentences(page())) == 1
 
 
-def test_without_pytorch_it_says_what_to_install(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_without_pytorch_it_says_what_to_install(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "offers", lambda _target: [])
     app = page()
     assert any("PyTorch and timm are not installed" in sentence for sentence in sentences(app))
     assert app.button(key="cal_go").disabled
 
 
-def test_the_page_is_reached_through_the_app(lab: Lab) -> None:  # noqa: F811
+def test_the_page_is_reached_through_the_app(lab: Lab) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/this_machine.py").run()
     assert app.title[0].value == "This machine"
