@@ -1,4 +1,4 @@
-"""The commands calibrate and predict with a measuring process that needs no torch: queue, store and predictor are real."""
+"""The commands calibrate and predict, with a measuring process that needs no torch; all else is real."""
 
 from __future__ import annotations
 
