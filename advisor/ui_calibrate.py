@@ -191,10 +191,7 @@ def calibrated(store: Store, target: str, found: Sequence[Known], jobs: Sequence
         for sentence in views_calibrate.skipped_sentences(found):
             st.caption(f"✗ {sentence}")
     for one in views_calibrate.too_few(workflows_calibrate.calibrations(store), found, target):
-        st.warning(
-            f"The last calibration of {one.asked.label} measured {len(one.run_ids)} networks, too few to predict "
-            "others: calibrate it again.", icon=":material/hourglass_disabled:",
-        )  # fmt: skip
+        st.warning(views_calibrate.too_few_words(one), icon=":material/hourglass_disabled:")
     for place, outdated in enumerate(old):
         with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"cal_old_{place}"):
             st.markdown(f":orange-badge[:material/update: out of date] {views_calibrate.outdated_words(outdated)}")

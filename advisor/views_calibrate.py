@@ -141,6 +141,15 @@ def too_few(made: Sequence[Calibration], found: Sequence[Known], target: str) ->
             and one.asked not in held]  # fmt: skip
 
 
+def too_few_words(one: Calibration) -> str:
+    """What a calibration lacks that told nothing."""
+    n = len(one.run_ids)
+    return (
+        f"The last calibration of {one.asked.label} measured {n} network{'' if n == 1 else 's'}, too few to predict "
+        "others: calibrate it again, when the machine is quiet or with more seconds for the probes."
+    )
+
+
 # -- every network -------------------------------------------------------------------------------------
 
 

@@ -263,7 +263,7 @@ def test_contradictions_are_listed_when_asked_for(full: Path) -> None:
 def test_the_app_imports_neither_torch_nor_timm(full: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('app.py', default_timeout=60); "
-        "pages = ('measure', 'explore', 'compare', 'evidence'); "
+        "pages = ('this_machine', 'measure', 'explore', 'compare', 'evidence'); "
         "[app.run()] + [app.switch_page(f'pages/{p}.py').run() for p in pages]; "
         "assert not app.exception; print(sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )
