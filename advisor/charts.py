@@ -259,7 +259,9 @@ def metric_figure(frame: pd.DataFrame, x: str, y: str, group: str) -> go.Figure:
     figures = f"%{{y:,.4g}} {METRICS[y].unit} · %{{x:,.4g}} {METRICS[x].unit}"
     traces: list[go.Scatter | go.Scattergl] = []
     groups = list(enumerate(frame.groupby(group, sort=True)))
-    groups.sort(key=lambda one: bool((one[1][1]["evidence"] == "measured").any()))  # the few of our own above the many
+    groups.sort(
+        key=lambda one: float((one[1][1]["evidence"] == "measured").mean())
+    )  # the few of our own above the many
     for i, (name, rows) in groups:
         colour, symbol = SERIES_SIGNS[i % len(SERIES_SIGNS)]
         for suspect, part in rows.groupby("suspect"):
