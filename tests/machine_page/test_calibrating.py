@@ -1,105 +1,20 @@
-"""The page This machine in Streamlit's own harness: queue, store and predictor are real, measuring is not."""
+"""The page This machine in Streamlit's own harness: calibrating and finding; only measuring is not real."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
-from advisor import workflows, workflows_calibrate, workflows_measure
-from advisor.evidence.store import Store
+from advisor import workflows_calibrate, workflows_measure
 from advisor.measure import machine, models
-from advisor.measure.job_state import JobState
-from advisor.measure.sweep import SENTINEL
-from advisor.predict import backtest_file
-from advisor.predict.history import History, history
-from tests.calibration_lab import OTHER, VERSIONS, Lab, opened
-from tests.conftest import ROOT
-from tests.invented_devices import invented, setup_of, some_profiles
+from tests.calibration_lab import OTHER, VERSIONS, Lab
+from tests.machine_page.pages import click, ended, page, sentences, texts
 from tests.small_data import ARCHS
 from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-STORED = {
-    "plan": {"draws": 20},
-    "predictions": [
-        {"kind": "cpu", "task": "infer", "device": "", "probes": "chosen", "n_probes": 20, "method": method,
-         "n_devices": 3, "n_setups": 4,
-         "score": {"median_error": error, "within_10": 0.5, "coverage": held, "spearman": 0.98}}
-        for method, error, held in (("MACs x constant", 0.41, None), ("predictor", 0.081, 0.9))
-    ],
-    "devices": [],
-    "advice": [
-        {"kind": "cpu", "task": "infer", "probes": "chosen", "n_probes": 20, "method": "predict, then confirm",
-         "n_devices": 3, "n_answers": 76,
-         "score": {"broken": 0.0, "regret": 0.04, "unanswered": 0.0, "confirmations": 3.2}},
-    ],
-}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def nothing_cached() -> Iterator[None]:
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
-
-
-@pytest.fixture(scope="module")
-def past() -> History:
-    """Three invented CPUs on every tenth network and on all that the small data know an accuracy of."""
-    shipped = some_profiles(1)
-    named = [(name, size) for name, arch in ARCHS.items() for size in arch.at if name != "test_vit"]
-    rows = {shipped.positions[key] for key in [*named, (SENTINEL, 224)] if key in shipped.positions}
-    profiles = shipped.only(sorted({*range(0, len(shipped), 10), *rows}))
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
-
-
-@pytest.fixture
-def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with opened(ready, past, tmp_path / "fake", monkeypatch) as found:
-        yield found
-
-
-def page(**link: str) -> AppTest:
-    """The page as the app runs it, without the pages before it."""
-    app = AppTest.from_file(str(ROOT / "pages" / "this_machine.py"), default_timeout=60)
-    app.session_state["app_routed"] = True
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run()
-    assert app.title[0].value == "This machine"
-    assert not app.exception
-    return app
-
-
-def texts(app: AppTest) -> str:
-    """Everything that the page says, one element a line."""
-    alerts = [*app.info, *app.warning, *app.success]
-    return "\n".join([*(m.value for m in (*app.markdown, *app.caption, *alerts)), *(h.value for h in app.html)])
-
-
-def sentences(app: AppTest) -> list[str]:
-    return [e.value for e in app.error]
-
-
-def click(app: AppTest, key: str) -> AppTest:
-    app.button(key=key).click().run()
-    assert not app.exception
-    return app
-
-
-def ended(lab: Lab) -> JobState:
-    """The newest job once it has ended."""
-    queue = workflows_measure.jobs(lab.store)
-    return until(lambda: next((s for s in queue.states()[:1] if s.ended), None), "the job to end")  # type: ignore[return-value]
 
 
 # -- which setups are calibrated -----------------------------------------------------------------------
@@ -339,100 +254,3 @@ def test_a_limit_that_makes_no_sense_is_refused(lab: Lab, value: float | None, s
     (sentence,) = sentences(app)
     assert says in sentence and "--" not in sentence
     assert app.button(key="fnd_go").disabled
-
-
-# -- every network -------------------------------------------------------------------------------------
-
-
-def test_every_network_is_listed_with_interval_and_evidence_and_can_be_searched(lab: Lab) -> None:
-    lab.keep()
-    app = page()
-    table = app.dataframe[0].value
-    measured = table[table["evidence"] == "measured"]
-    assert set(lab.order[:5]) <= set(measured["architecture"])
-    assert ((table["lo90_ms"] < table["p50_ms"]) & (table["p50_ms"] < table["hi90_ms"])).all()
-    assert not table["architecture"].str.startswith("test_").any()
-    app.text_input(key="zoo_text").set_value("regnet swsl").run()
-    assert app.dataframe == [] or app.dataframe[0].value["architecture"].str.contains("regnet").all()
-    app.text_input(key="zoo_text").set_value("RegNety_032").run()
-    assert set(app.dataframe[0].value["architecture"]) == {"regnety_032"}
-    app.text_input(key="zoo_text").set_value("no such network").run()
-    assert "No network is called like that." in texts(app)
-
-
-# -- how far to trust it -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_data(lab: Lab, monkeypatch: pytest.MonkeyPatch, small_data: Path) -> Path:
-    """A data folder that the test may change."""
-    monkeypatch.setattr(workflows, "DATA", small_data)
-    return small_data
-
-
-def test_the_stored_backtest_is_told_in_words_and_beside_baselines(own_data: Path) -> None:
-    backtest_file.save(own_data, STORED, "2026-07-02")
-    said = texts(page())
-    assert "**3 CPUs**, each predicted from 20 of its networks" in said
-    assert "half of the predictions were within 8.1 %, and 90 % of the true latencies lay within" in said
-    assert "broke it in 0 % of 76 cases on CPUs and lost 0.04 points" in said
-    rows = [line for line in said.splitlines() if line.startswith("| 3 CPUs |")]
-    assert [row.split(" | ")[1] for row in rows] == [
-        "this advisor", "MACs x constant", "this advisor: predict, then measure",
-    ]  # fmt: skip
-    assert "2026-07-02" in said and "python -m advisor backtest --save" in said
-
-
-def test_without_a_stored_backtest_there_is_the_command(own_data: Path) -> None:
-    said = texts(page())
-    assert "No backtest is stored." in said and "python -m advisor backtest --save" in said
-
-
-@pytest.mark.parametrize("content", ["not JSON", "{}", json.dumps({"made_on": "x", "plan": {}})])
-def test_a_broken_backtest_is_said_in_one_sentence(own_data: Path, content: str) -> None:
-    (own_data / backtest_file.NAME).write_text(content, encoding="utf-8")
-    (said,) = [w.value for w in page().warning]
-    assert "is no stored backtest" in said and "Traceback" not in said
-
-
-def test_later_measurements_are_held_against_their_predictions(lab: Lab) -> None:
-    lab.keep(hour=10, n=6)
-    assert "is held against its prediction" in texts(page())
-    lab.keep(hour=11, n=10, prefix="")
-    said = texts(page())
-    assert "4 networks were measured here after being predicted" in said
-
-
-# -- stores that are not as they should be -------------------------------------------------------------
-
-
-def test_an_empty_store_says_so(own_data: Path) -> None:
-    for path in own_data.rglob("*.csv"):
-        path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    (sentence,) = sentences(page())
-    assert "no results on any device" in sentence
-
-
-def test_a_broken_store_says_so(lab: Lab) -> None:
-    (lab.store.home / "local.duckdb").write_bytes(b"not a store" * 1000)
-    (sentence,) = sentences(page())
-    assert "local.duckdb" in sentence and "Traceback" not in sentence
-
-
-def test_a_lost_data_folder_says_so(own_data: Path) -> None:
-    shutil.rmtree(own_data)
-    assert len(sentences(page())) == 1
-
-
-def test_without_pytorch_it_says_what_to_install(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "offers", lambda _target: [])
-    app = page()
-    assert any("PyTorch and timm are not installed" in sentence for sentence in sentences(app))
-    assert app.button(key="cal_go").disabled
-
-
-def test_the_page_is_reached_through_the_app(lab: Lab) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
-    app.switch_page("pages/this_machine.py").run()
-    assert app.title[0].value == "This machine"
-    assert not app.exception
