@@ -73,6 +73,7 @@ def _calibrated_record(found: Calibrated) -> dict[str, Any]:
         "seconds": found.seconds,
         "probes": [_probe_record(row) for row in found.probes.to_dict("records")],
         "n_noisy": int(noisy.sum()),
+        "n_slowed": len(found.known.slowed),
         "skipped": [{"architecture": name, "reason": reason} for name, reason in made.skipped],
         "drift": made.drift,
         "drifted": made.drifted,
@@ -110,8 +111,9 @@ def _calibrated_tables(found: Calibrated) -> Iterator[Printable]:
     yield shown
     for note in found.notes:
         yield f"! {note}"
+    n_probes = found.probes["architecture"].nunique()
     yield (
-        f"{made.asked.label}, {_threads(made.setup)}: {len(found.probes)} probes in {found.seconds:.0f} s predict "
+        f"{made.asked.label}, {_threads(made.setup)}: {n_probes} probes in {found.seconds:.0f} s predict "
         f"{known.n_predicted:,} networks and sizes, half of them to a factor of {known.interval_ratio:.2f} between "
         "the ends of the 90 % interval. Ask 'python -m advisor predict MODEL'."
     )

@@ -51,7 +51,8 @@ def asked(
         BadQuestion: A target that is not here, or a setup that no runtime offers.
     """
     machine.machine(target)
-    return Asked(target, runtime, precision or "fp32", layout, batch_size, threads or machine.usable_threads())
+    threads = machine.usable_threads() if threads is None else threads
+    return Asked(target, runtime, precision or "fp32", layout, batch_size, threads)
 
 
 # -- calibrating ---------------------------------------------------------------------------------------
@@ -90,10 +91,18 @@ class Calibrated:
                 f"{len(noisy)} of {len(self.probes)} probes were noisy, as {first['architecture']}: "
                 f"{first['verdict_reasons']} Calibrate again when the machine is quiet."
             )
+        if made.drift is None:
+            found.append("Whether the machine drifted is not known: a run of the sentinel is missing.")
+        if len(slowed := self.known.slowed):
+            found.append(
+                f"{len(slowed)} of {self.known.n_probes} networks ran while the machine was up to "
+                f"{100 * (slowed.max() - 1):.0f} % slower than at its full pace: their latencies were divided by that, "
+                "and what is predicted holds for the full pace."
+            )
         found += [f"{name} was skipped: {reason}" for name, reason in made.skipped]
-        if len(self.probes) < N_PROBES:
-            count = f"{len(self.probes)} of {N_PROBES} probes were measured"
-            found.append(f"{count}: more would narrow the intervals; --budget-s gives them more time.")
+        if (n := self.probes["architecture"].nunique()) < N_PROBES:
+            more = "" if made.status == "stopped" else "; --budget-s gives them more time"
+            found.append(f"{n} of {N_PROBES} probes were measured: more would narrow the intervals{more}.")
         return tuple(found)
 
 

@@ -21,8 +21,8 @@ from advisor.measure import machine
 from advisor.measure.job_state import JobState
 from advisor.measure.request import RUNTIMES
 from advisor.measure.run import Run
-from advisor.predict.calibration import operators_of
 from advisor.predict.known import Known
+from advisor.predict.staleness import in_a_sentence
 from advisor.records import Question
 
 if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
@@ -97,9 +97,11 @@ def answer_of(
     if not answers(state, question, runtime=runtime, precision=precision):
         raise BadQuestion(f"Job {job_id} ({state.title}) answers another question: ask this one anew.")
     case = case_of(store, question, runtime=runtime, precision=precision, before=(*state.run_ids, None)[0])
-    return answer(case, play(case, _runs(store, state)), Ending(
-        state.status, state.seconds, job_id, state.out_of_time, _problem(state),
-    ))  # fmt: skip
+    ending = Ending(
+        state.status, state.seconds, job_id, out_of_time=state.out_of_time,
+        unfinished=state.status in ("failed", "interrupted") and state.n_left > 0, problem=_problem(state),
+    )  # fmt: skip
+    return answer(case, play(case, _runs(store, state)), ending, earlier=lambda run_id: _run(store, run_id))
 
 
 def answers(state: JobState, question: Question, *, runtime: str = BEST, precision: str | None = None) -> bool:
@@ -122,9 +124,16 @@ def _runs(store: Store, state: JobState) -> list[Run]:
     return found
 
 
+def _run(store: Store, run_id: str) -> Run | None:
+    """A stored run; None where it was deleted."""
+    with suppress(UnknownName):
+        return workflows_measure.run(store, run_id)
+    return None
+
+
 def _problem(state: JobState) -> str:
-    if state.unsaved:
-        return f"{len(state.unsaved)} results are not in the store: {state.unsaved_reason}"
+    if n := len(state.unsaved):
+        return f"{n} result{' is' if n == 1 else 's are'} not in the store: {state.unsaved_reason}"
     return state.last_reason if state.status in ("failed", "interrupted") else ""
 
 
@@ -165,7 +174,10 @@ def _case(
     knowns = _considered(everything, question, runtime, precision)
     if not knowns:
         asked = None if runtime == BEST else runtime
-        raise BadQuestion(workflows_known.nothing_known(store, target, asked, precision, question.batch_size or 1))
+        raise BadQuestion(workflows_known.nothing_known(
+            store, target, runtime=asked, precision=precision, layout=question.layout,
+            batch_size=1 if question.batch_size is None else question.batch_size,
+        ))  # fmt: skip
     asked_here = workflows.resolve(store, replace(question, device_id=here.device_id))
     chosen = options(store.frame("scored"), knowns, asked_here)
     runs = store.frame("runs", device_id=here.device_id, task="infer")
@@ -232,7 +244,7 @@ def _left_out(
     stale = {
         (one.asked.runtime, one.asked.precision): why
         for one, why in reversed(workflows_known.stale_calibrations(store))
-        if one.asked.target == target
+        if (one.asked.target, one.asked.batch_size) == (target, batch)
     }
     found = []
     for name, word in machine.offers(target):
@@ -241,26 +253,15 @@ def _left_out(
         options = {"--device": target, "--runtime": name, "--precision": word, "--batch-size": batch}
         usual = {"--device": "cpu", "--runtime": "pytorch-eager", "--precision": "fp32", "--batch-size": 1}
         command = " ".join(["python -m advisor calibrate", *(f"{o} {v}" for o, v in options.items() if v != usual[o])])
-        why = (
-            f"its calibration does not hold any more ({stale[name, word][0]})"
-            if (name, word) in stale
-            else ("it is installed but not calibrated")
-        )
-        found.append(f"{name} {word} was not considered, since {why}: run '{command}'.")
+        why = "it is installed but not calibrated: run"
+        if (name, word) in stale:
+            why = f"its calibration does not hold: {in_a_sentence(stale[name, word])} with"
+        found.append(f"{name} {word} was not considered, since {why} '{command}'.")
     return tuple(found)
 
 
 def _believer(store: Store, everything: Sequence[Known], knowns: Sequence[Known]) -> Believer:
-    from advisor.predict.probe import Probe
     from advisor.workflows_find_believer import FittedBeliever
 
-    run_ids = [here.run_id for one in everything for here in one.measured.values()]
-    details = store.query("run_details", run_ids=run_ids)
-    operators = {row["run_id"]: operators_of(row["operators"]) for row in details.to_dict("records")}
     past, prior = workflows_predict.published(store)
-    keys = list(past.profiles.positions)
-    probes = {
-        one.setup: [Probe(*keys[row], here.p50, operators.get(here.run_id, ())) for row, here in one.measured.items()]
-        for one in everything
-    }
-    return FittedBeliever(past, prior, probes, knowns)
+    return FittedBeliever(past, prior, {one.setup: one.probes for one in everything}, knowns)

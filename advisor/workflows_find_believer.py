@@ -44,7 +44,7 @@ class FittedBeliever:
         if extra not in self._fits:
             keys = list(self._past.profiles.positions)
             probes = {setup: list(given) for setup, given in self._probes.items()}
-            for place, row, latency_ms in extra:
-                probes[self._knowns[place].setup].append(Probe(*keys[row], latency_ms))
+            for place, row, latency_ms, pulse_ms in extra:
+                probes[self._knowns[place].setup].append(Probe(*keys[row], latency_ms, pulse_ms=pulse_ms))
             self._fits[extra] = Predictor(self._past, self._prior).fit(probes)
         return self._fits[extra]

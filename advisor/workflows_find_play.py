@@ -18,6 +18,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
+from advisor.predict.pace import pulse_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
 from advisor.records import Question
@@ -25,7 +26,8 @@ from advisor.workflows_find_options import Options, Result
 
 # Measuring some networks does not make others this much faster than the low end of their intervals.
 _FARTHEST = 2.0
-Extra = tuple[tuple[int, int, float], ...]  # measured beside the probes: setup, row of its profiles, ms
+# measured beside the probes: setup, row of its profiles, ms, the machine's pulse
+Extra = tuple[tuple[int, int, float, float | None], ...]
 
 
 class Believer(Protocol):
@@ -95,11 +97,14 @@ class Case:
     def option_of(self, run: Run) -> int | None:
         """The option that a run has measured; None where it is none."""
         request = run.request
+        precisions = {request.precision, run.measured.precision_used if run.measured else request.precision}
         for place, one in enumerate(self.knowns):
             asked = one.asked
-            if (request.runtime, request.precision, request.layout, request.batch_size, request.threads) == (
-                asked.runtime, asked.precision, asked.layout, asked.batch_size, asked.threads,
-            ):  # fmt: skip
+            same = (request.runtime, request.layout, request.batch_size, request.threads) == (
+                asked.runtime, asked.layout, asked.batch_size, asked.threads,
+            )  # fmt: skip
+            # one setup may be asked for in two ways: OpenVINO's own choice may be bf16
+            if same and precisions & {asked.precision, one.setup.precision}:
                 size = run.measured.img_size if run.measured else request.img_size
                 return self.options.of(place, request.architecture, size or 0)
         return None
@@ -167,7 +172,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             tested[option] = now if earlier is None else earlier.then(now)
             if earlier is None or tested[option].latency_ms == result.p50:
                 results[option] = result
-            extra = (*extra, (int(case.options.known[option]), int(case.options.row[option]), result.p50))
+            pulse_ms = pulse_of(run.measured.environment.get("pulse_ms"))
+            extra = (*extra, (int(case.options.known[option]), int(case.options.row[option]), result.p50, pulse_ms))
             believed = _anew(case, extra)
         steps.append(Step(option, run, before, choice, beaten, None if run.measured is None else tested[option]))
     after = choose(accuracy, believed, tested, budget, failed=failed)

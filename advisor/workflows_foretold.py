@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
+from advisor.predict.pace import pulse_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -86,9 +88,13 @@ def _others(one: Calibration, beside: Sequence[Calibration]) -> tuple[_Told, ...
     return tuple((setup, ids) for setup, ids in earlier if setup != one.setup and len(ids) >= MIN_PROBES)
 
 
-@functools.lru_cache(maxsize=64)
 def _believed(store: Store, told: _Told, others: tuple[_Told, ...]) -> Posterior:
-    """What is believed of every network; runs never change, so it is kept by their ids."""
+    """What is believed of every network; runs never change, so it is kept by their ids and what is published."""
+    return _learned(store, told, others, store.published_hash())
+
+
+@functools.lru_cache(maxsize=64)
+def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: str) -> Posterior:
     from advisor.predict.predictor import Predictor
 
     past, prior = workflows_predict.published(store)
@@ -108,9 +114,14 @@ def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:
         return {}
     details = store.query("run_details", run_ids=list(run_ids)).to_dict("records")
     operators = {row["run_id"]: calibrating.operators_of(row["operators"]) for row in details}
+    pulses = {row["run_id"]: pulse_of(json.loads(row["environment"]).get("pulse_ms")) for row in details}
     return {
         row["run_id"]: Probe(
-            str(row["architecture"]), int(row["img_size"]), float(row["latency_ms"]), operators[row["run_id"]]
+            str(row["architecture"]),
+            int(row["img_size"]),
+            float(row["latency_ms"]),
+            operators[row["run_id"]],
+            pulses[row["run_id"]],
         )
         for row in listed.reset_index().to_dict("records")
     }

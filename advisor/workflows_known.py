@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 
 from advisor import workflows_measure, workflows_predict
 from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
 from advisor.measure import gpu, machine, models, rows
-from advisor.measure.request import RUNTIMES
+from advisor.measure.request import IMG_SIZES, RUNTIMES
+from advisor.measure.sweep import SENTINEL
 from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
+from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 
@@ -78,8 +81,10 @@ def _own_latencies(store: Store) -> pd.DataFrame:
     kinds, names = devices["kind"].to_dict(), devices["name"].to_dict()
     parts = found[list(_SETUP)].fillna({"threads": "", "unit": "", "software": "", "layout": ""})
     setups = [Setup(kinds[values[0]], *cast(Any, values)) for values in parts.itertuples(index=False, name=None)]
+    pulses = [pulse_of(json.loads(text)) if isinstance(text, str) else None for text in found["pulse_ms"]]
     return found.assign(
-        setup=pd.Series(setups, index=found.index, dtype=object), device=found["device_id"].map(names)
+        setup=pd.Series(setups, index=found.index, dtype=object), device=found["device_id"].map(names),
+        pulse_ms=pd.Series(pulses, index=found.index, dtype=object),
     )  # fmt: skip
 
 
@@ -163,24 +168,17 @@ def _known(
     past = _widened(past, also) if also else past
     own = _own_latencies(store)
     own = own if before is None else own[own["run_id"] < before]
-    measured = {setup: _measured(own[own["setup"] == setup], past.profiles) for setup in sorted(made)}
-    measured = {setup: found for setup, found in measured.items() if len(found) >= MIN_PROBES}
+    runs = {setup: own[own["setup"] == setup] for setup in sorted(made)}
+    measured = {setup: _measured(here, past.profiles) for setup, here in runs.items()}
+    measured = {setup: found for setup, found in measured.items() if _n_networks(found, past.profiles) >= MIN_PROBES}
     if not measured:
         return ()
-    details = _details(store, (one.run_id for found in measured.values() for one in found.values()))
-    keys = list(past.profiles.positions)
-    probes = {
-        setup: [
-            Probe(*keys[row], one.p50, calibrating.operators_of(details[one.run_id]["operators"]))
-            for row, one in found.items()
-        ]
-        for setup, found in measured.items()
-    }
+    probes = _probes(store, {setup: _fullest(runs[setup], past.profiles) for setup in measured})
     predictor = Predictor(past, prior).fit(probes)
     return tuple(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
-            posterior=predictor.posterior(setup), profiles=past.profiles, measured=found,
+            posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
@@ -202,6 +200,38 @@ def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
         ci95 = (float(one["ci95_low_ms"]), float(one["ci95_high_ms"]))
         found[row] = MeasuredHere(str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]))
     return dict(sorted(found.items()))
+
+
+def _n_networks(found: Iterable[int], profiles: Profiles) -> int:
+    """How many were measured beside the sentinel, which is measured whether a probe works or not."""
+    names = profiles.models["architecture"].to_numpy()
+    return sum(names[row] != SENTINEL for row in found)
+
+
+def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
+    """Of every network the run at the machine's fullest pace; of several the newest steady one, else the newest.
+
+    Args:
+        own: As of `_measured`.
+    """
+    kept = own[[key in profiles.positions for key in zip(own["architecture"], own["img_size"], strict=True)]]
+    slow = np.maximum(slowdowns(list(kept["pulse_ms"])), AT_FULL_PACE)
+    ranked = kept.assign(slow=slow, noisy=kept["verdict"] == "noisy").sort_values(["slow", "noisy"], kind="stable")
+    return ranked.drop_duplicates(["architecture", "img_size"]).sort_values(["architecture", "img_size"])
+
+
+def _probes(store: Store, runs: Mapping[Setup, pd.DataFrame]) -> dict[Setup, tuple[Probe, ...]]:
+    details = _details(store, (run_id for found in runs.values() for run_id in found["run_id"]))
+    return {
+        setup: tuple(
+            Probe(
+                one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
+                calibrating.operators_of(details[one["run_id"]]["operators"]), one["pulse_ms"],
+            )
+            for one in found.to_dict("records")
+        )
+        for setup, found in runs.items()
+    }  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4)
@@ -228,12 +258,13 @@ def predict(
         UnknownName: A name that timm does not list.
         BadQuestion: Nothing is calibrated, or a network does not take that size.
     """
+    _check_size(img_size)
     listed = models.load()
     architectures = dict.fromkeys(models.known(name) for name in names)
-    wanted = [(name, img_size or listed[name].img_size) for name in architectures]
+    wanted = [(name, listed[name].img_size if img_size is None else img_size) for name in architectures]
     found = known(store, target, runtime=runtime, precision=precision, batch_size=batch_size)
     if not found:
-        raise BadQuestion(nothing_known(store, target, runtime, precision, batch_size))
+        raise BadQuestion(nothing_known(store, target, runtime=runtime, precision=precision, batch_size=batch_size))
     if also := tuple(key for key in wanted if key not in found[0].profiles.positions):
         found = _only(
             _known(store, store.version(), target, _state(target), also), runtime, precision, batch_size
@@ -253,18 +284,60 @@ def _prediction(one: Known, frame: pd.DataFrame, key: tuple[str, int]) -> Predic
 
 
 def nothing_known(
-    store: Store, target: str, runtime: str | None, precision: str | None, batch_size: int | None
+    store: Store, target: str, *, runtime: str | None = None, precision: str | None = None,
+    layout: str | None = None, batch_size: int | None = 1,
 ) -> str:  # fmt: skip
-    """One sentence for where nothing is known of a setup: why, and the command that mends it."""
-    options = {"--device": target, "--runtime": runtime, "--precision": precision, "--batch-size": batch_size}
+    """One sentence for where nothing is known of a setup: why, and the command that mends it.
+
+    Raises:
+        BadQuestion: No runtime offers such a setup.
+    """
+    _check_offered(target, runtime, precision, layout, batch_size)
+    options = {
+        "--device": target, "--runtime": runtime, "--precision": precision, "--layout": layout,
+        "--batch-size": batch_size,
+    }  # fmt: skip
     usual = {"--device": "cpu", "--batch-size": 1}
     command = " ".join(
         ["python -m advisor calibrate"]
         + [f"{name} {value}" for name, value in options.items() if value not in (None, usual.get(name))]
     )
+    wanted = {"runtime": runtime, "precision": precision, "layout": layout, "batch_size": batch_size, "target": target}
     for one, reasons in stale_calibrations(store):
-        if one.asked.target == target and runtime in (None, one.asked.runtime):
+        if all(value in (None, getattr(one.asked, name)) for name, value in wanted.items()):
             why = reasons[0][0].lower() + reasons[0][1:].removesuffix(".")
             return f"The calibration of {one.asked.label} does not hold: {why} with '{command}'."
-    setup = " ".join(str(part) for part in (runtime, precision) if part) or "any setup"
-    return f"This machine is not calibrated for {setup} yet: run '{command}' first, which takes about a minute."
+    narrowed = [runtime, precision, layout, None if batch_size in (None, 1) else f"batch {batch_size}"]
+    setup = " ".join(str(part) for part in narrowed if part) or "any setup"
+    there = ", ".join(one.asked.label for one in known(store, target, batch_size=None))
+    beside = f" (only for {there})" if there else ""
+    return f"This machine is not calibrated for {setup} yet{beside}: run '{command}' first, which takes about a minute."
+
+
+def _check_offered(
+    target: str, runtime: str | None, precision: str | None, layout: str | None, batch_size: int | None
+) -> None:
+    """Refuse what `calibrate` would refuse, in the same words."""
+    refused: BadQuestion | None = None
+    for name in RUNTIMES if runtime is None else (runtime,):
+        try:
+            calibrating.Asked(target, name, precision or _own_precision(name), layout or "nchw", _one(batch_size), 1)
+            return
+        except BadQuestion as exc:
+            refused = refused or exc
+    assert refused is not None
+    raise refused
+
+
+def _one(batch_size: int | None) -> int:
+    return 1 if batch_size is None else batch_size
+
+
+def _check_size(img_size: int | None) -> None:
+    least, most = IMG_SIZES
+    if img_size is not None and not least <= img_size <= most:
+        raise BadQuestion(f"--img-size must be {least} to {most} px, not {img_size}.")
+
+
+def _own_precision(runtime: str) -> str:
+    return "auto" if runtime == "openvino" else "fp32"

@@ -18,6 +18,7 @@ class Law(TypedDict, total=False):
         noisy: Architectures whose runs were disturbed.
         held: Architectures that never end.
         sentinel_ms: Of the runs of the sentinel, in order.
+        pulse_ms: Of the machine while an architecture ran; of the others it is 1.
     """
 
     latency_ms: dict[str, float]
@@ -26,6 +27,7 @@ class Law(TypedDict, total=False):
     noisy: list[str]
     held: list[str]
     sentinel_ms: list[float]
+    pulse_ms: dict[str, float]
 
 
 _OPERATOR = {
@@ -52,7 +54,9 @@ def obey(request: dict[str, Any]) -> None:
         return
     found = measured(request, p50)
     steady = {"times_ms": [p50] * 40, "p90": p50, "mad": 0.0, "ci95": [p50 * 0.995, p50 * 1.005]}
-    found |= {"latency": found["latency"] | steady, "environment": law.get("environment", {})}
+    pulse_ms = law.get("pulse_ms", {}).get(name, 1.0)
+    environment = law.get("environment", {}) | {"pulse_ms": [pulse_ms, pulse_ms]}
+    found |= {"latency": found["latency"] | steady, "environment": environment}
     found["img_size"] = law["img_size"].get(name, 224)
     if name in law.get("noisy", []):
         found["load"]["other_cores"] = 1.5

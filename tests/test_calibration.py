@@ -102,6 +102,38 @@ def test_where_the_order_ends_so_do_the_probes() -> None:
     assert follows(*(broken(name) if name != "a" else done(name) for name in ORDER)) is None
 
 
+def paced(name: str, pulse_ms: float, seconds: float = 3.0) -> Run:
+    one = run(name, architecture=name, parts={"environment": {"pulse_ms": [pulse_ms, pulse_ms]}})
+    return replace(one, seconds=seconds)
+
+
+QUIET = (paced("a", 1.0), paced("b", 1.0))
+
+
+def test_probes_of_a_slower_moment_are_measured_once_more_the_slowest_first() -> None:
+    restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
+    assert follows(*restless) == "d"
+    assert follows(*restless, paced("d", 1.3)) == "c"
+    assert follows(*restless, paced("d", 1.3), paced("c", 1.2)) is None
+
+
+def test_probes_at_full_pace_are_not_measured_again() -> None:
+    assert follows(*QUIET, paced("c", 1.05), paced("d", 1.0)) is None
+    restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
+    assert follows(*restless, paced("d", 1.0), paced("c", 1.0)) is None
+
+
+def test_new_probes_come_before_those_that_are_measured_again() -> None:
+    assert follows(*QUIET, paced("c", 1.5)) == "d"
+    assert follows(*QUIET, paced("c", 1.5), broken("d")) == "e"
+
+
+def test_no_probe_is_measured_again_beyond_the_budget() -> None:
+    restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
+    assert follows(*restless, budget_s=15.0) == "d"
+    assert follows(*restless, budget_s=14.9) is None
+
+
 # -- whether it still holds ----------------------------------------------------------------------------
 
 THEN = fingerprint(

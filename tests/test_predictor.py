@@ -145,6 +145,33 @@ def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prio
     assert np.log(first) == pytest.approx(np.log(second), abs=1e-6)
 
 
+def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
+    profiles: Profiles, past: History, prior: Prior
+) -> None:
+    true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80, 100, 120, 140]
+    full = [replace(probe, pulse_ms=1.1) for probe in probes_of(profiles, true, rows)]
+    slowed = [replace(probe, latency_ms=1.3 * probe.latency_ms, pulse_ms=1.3 * 1.1) for probe in full[5:]]
+    undisturbed, restless, untold = (
+        Predictor(past, prior).fit({CPU: given}).posterior(CPU)
+        for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, pulse_ms=None) for probe in slowed)])
+    )  # fmt: skip
+
+    def apart(found: Posterior) -> float:
+        return float(np.median(np.abs(found.mean - undisturbed.mean)))
+
+    assert apart(restless) < 0.5 * apart(untold)
+    assert np.median(restless.deviation) > np.median(undisturbed.deviation)
+
+
+def test_of_several_runs_of_one_network_one_counts(profiles: Profiles, past: History, prior: Prior) -> None:
+    true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80]
+    once = [replace(probe, pulse_ms=1.0) for probe in probes_of(profiles, true, rows)]
+    twice = [*once, replace(once[0], latency_ms=1.4 * once[0].latency_ms, pulse_ms=1.4)]
+    first, second = (Predictor(past, prior).fit({CPU: given}).posterior(CPU) for given in (once, twice))
+    assert second.mean == pytest.approx(first.mean)
+    assert second.deviation == pytest.approx(first.deviation)
+
+
 def test_more_probes_narrow_the_intervals(past: History, believed: Belief, prior: Prior, profiles: Profiles) -> None:
     true = invented(profiles, CPU, 31).latency_ms
     rows = np.random.default_rng(0).permutation(len(true))

@@ -77,18 +77,24 @@ class Belief:
 
     def covariance(self, first: NDArray[np.intp], second: NDArray[np.intp], scales: Scales) -> NDArray[np.float64]:
         """Shape (n_first, n_second): of the logarithms of noise-free latencies, but for the common speed."""
-        variances = self._variances(scales)
-        a, b = self.alike.only(first), self.alike.only(second)
-        return np.asarray(
-            (self.loadings[first] * variances) @ self.loadings[second].T
-            + scales.features**2 * near(a, b, scales.length)
-            + scales.family**2 * same_family(a, b)
-        )
+        return self.shared(first, second, scales) + self.particular(first, second, scales)
 
     def variance(self, rows: NDArray[np.intp], scales: Scales) -> NDArray[np.float64]:
         """Shape (n_rows,): the diagonal of `covariance`."""
-        common = scales.features**2 + scales.family**2
-        return np.asarray(common + self.loadings[rows] ** 2 @ self._variances(scales))
+        return self.shared_variance(rows, scales) + scales.features**2 + scales.family**2
+
+    def shared(self, first: NDArray[np.intp], second: NDArray[np.intp], scales: Scales) -> NDArray[np.float64]:
+        """Shape (n_first, n_second): the part of the covariance that rates and patterns make."""
+        return np.asarray((self.loadings[first] * self._variances(scales)) @ self.loadings[second].T)
+
+    def shared_variance(self, rows: NDArray[np.intp], scales: Scales) -> NDArray[np.float64]:
+        """Shape (n_rows,): the diagonal of `shared`."""
+        return np.asarray(self.loadings[rows] ** 2 @ self._variances(scales))
+
+    def particular(self, first: NDArray[np.intp], second: NDArray[np.intp], scales: Scales) -> NDArray[np.float64]:
+        """Shape (n_first, n_second): the part that like networks and families have for themselves."""
+        a, b = self.alike.only(first), self.alike.only(second)
+        return scales.features**2 * near(a, b, scales.length) + scales.family**2 * same_family(a, b)
 
     def _variances(self, scales: Scales) -> NDArray[np.float64]:
         return np.asarray(np.square(np.array(astuple(scales))[self.scale_of]))

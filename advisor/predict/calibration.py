@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -20,13 +21,15 @@ from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
 from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
 from advisor.predict.columns import Setup
+from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
+_TRIES = 2  # of a probe at the machine's full pace
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
-# Of a probe, at most: a dozen of them then fit into a minute on two cores, and the median of that time is known well
-# enough beside how far networks deviate from any prediction. On a machine that is quiet a second is enough.
-TIMING_S = 2.5
+# Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
+# median of that time is known well enough beside how far networks deviate from any prediction.
+TIMING_S = 1.5
 Status = Literal["running", "complete", "stopped", "too few"]
 
 
@@ -104,7 +107,8 @@ def next_probe(
 ) -> Request | None:
     """What is measured after those runs; None where there are enough, or the next one would not end in time.
 
-    A network that failed is passed over, and the next in order takes its place.
+    A network that failed is passed over, and the next in order takes its place. Once there are enough, those during
+    which the machine was not at its full pace are measured once more while there is time, the slowest first.
 
     Args:
         order: Architectures, most telling first.
@@ -114,14 +118,28 @@ def next_probe(
         budget_s: Of all probes; the next one is expected to take as long as those so far took on average.
     """
     good = [run for run in runs if run.status == "ok"]
-    left = order[len(runs) :]
-    if len(good) >= n or not left or (len(runs) >= _GIVE_UP and not good):
+    tried = Counter(run.request.architecture for run in runs)
+    n_good = len({run.request.architecture for run in good})
+    wanted = _slowed(good, tried) if n_good >= n else list(order[len(tried) :])
+    if not wanted or (len(runs) >= _GIVE_UP and not good):
         return None
     spent_s = sum(run.seconds for run in runs)
-    allowed_s = budget_s if len(good) >= least else _OVERRUN * budget_s
+    allowed_s = budget_s if n_good >= least else _OVERRUN * budget_s
     if runs and spent_s + spent_s / len(runs) > allowed_s:
         return None
-    return asked.request(left[0])
+    return asked.request(wanted[0])
+
+
+def _slowed(good: Sequence[Run], tried: Mapping[str, int]) -> list[str]:
+    """Networks that were never measured at the machine's full pace and may be once more, the slowest first."""
+    pulses = [None if run.measured is None else pulse_of(run.measured.environment.get("pulse_ms")) for run in good]
+    slow = slowdowns(pulses)
+    least: dict[str, float] = {}
+    for run, by in zip(good, slow.tolist(), strict=True):
+        name = run.request.architecture
+        least[name] = min(by, least.get(name, by))
+    again = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
+    return sorted(again, key=lambda name: -least[name])
 
 
 # -- what is known of one ------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
+from advisor.predict.pace import AT_FULL_PACE, slowdowns
+from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class Known:
             calibration or otherwise.
         posterior: What is believed of every row of `profiles`.
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
+        probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
     """
 
     setup: Setup
@@ -57,6 +61,7 @@ class Known:
     posterior: Posterior
     profiles: Profiles
     measured: dict[int, MeasuredHere]
+    probes: tuple[Probe, ...] = ()
 
     @property
     def n_predicted(self) -> int:
@@ -67,6 +72,12 @@ class Known:
     def n_noisy(self) -> int:
         """Probes of which there is no steady run."""
         return sum(one.verdict == "noisy" for one in self.measured.values())
+
+    @property
+    def slowed(self) -> NDArray[np.float64]:
+        """How many times slower than at its full pace the machine was, of each probe during which it was."""
+        slow = slowdowns([probe.pulse_ms for probe in self.probes])
+        return np.asarray(slow[slow > AT_FULL_PACE])
 
     @property
     def interval_ratio(self) -> float:

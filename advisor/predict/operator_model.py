@@ -44,8 +44,9 @@ class Taught:
         class_ms: Shape (n_profiles, n_kinds): time of each class of `costs.KINDS` in one pass.
         doubt: Shape (n_profiles,): standard deviation of the logarithm of their sum that comes from operators unlike
             every timed one.
-        probe_ms: Shape (n_probes,): each probe's latency by the operators of the others; of those without usable
-            times of operators, by all.
+        probe_ms: Shape (n_probes,): each probe's latency, the smooth function taken from the operators of the others
+            (the rates are fitted with all: without it, a class that it alone has would be off by 40 % and bend all
+            corrections); of those without usable times of operators, by all.
     """
 
     class_ms: NDArray[np.float64]

@@ -32,7 +32,7 @@ class OwnBase:
 
     Attributes:
         everywhere: Shape (n_profiles,).
-        at_probes: Shape (n_probes,): of each probe, by the other probes alone; else it would seem better than it is.
+        at_probes: Shape (n_probes,): of each probe, by what the others tell; else it would seem better than it is.
         doubt: Shape (n_profiles,): standard deviation of the logarithm where a network is unlike all probes.
     """
 

@@ -14,12 +14,14 @@ class Probe:
     Attributes:
         latency_ms: Of one forward pass of one batch of the setup.
         operators: What each operator inside it took, where that was measured.
+        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
     """
 
     architecture: str
     img_size: int
     latency_ms: float
     operators: tuple[TimedOperator, ...] = ()
+    pulse_ms: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:

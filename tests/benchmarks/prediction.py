@@ -1,13 +1,16 @@
 """Calibrate this machine as a user would, then judge the predictions on networks that were never probes.
 
     python -m tests.benchmarks.prediction [--models 40] [--seed 0] [--runtime pytorch-eager] [--precision fp32]
-                                          [--rounds 2] [--home FOLDER]
+                                          [--rounds 4] [--home FOLDER]
 
 Networks are drawn at random from all that timm lists, at their native size, up to 20 GMACs (larger ones take seconds a
-pass on a small CPU). Predictions are frozen before the first of them is measured. Each is measured in every round, in
-a new random order; what others do on a shared machine makes it slower and never faster, so its latency is the fastest
-round's. How far two rounds of one network are apart is printed too: no prediction can be nearer to the truth than the
-truth is to itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
+pass on a small CPU). Predictions are frozen before the first of them is measured. They are of the machine at its full
+pace (`advisor.predict.pace`), so that is what they are held against: all networks are measured in two rounds, each in a
+random order of its own, and those of which not both measurements were at full pace, by the pulse around them, once more
+in each further round. What others do on a shared machine makes a network slower and never faster, so its latency is
+the least at full pace; one that never met full pace is left out and counted. How far two measurements at full pace are
+apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager
+is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -32,6 +35,7 @@ from advisor.predict import search
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
+from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
 from advisor.predict.predictor import Posterior
 from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
 from advisor.predict.search import Outcome
@@ -41,6 +45,7 @@ from advisor.workflows_measure import Wanted
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
 _LIMIT_S = 20.0
+_ROUNDS_OF_ALL = 2
 
 
 def drawn(known: Known, n: int, seed: int) -> list[int]:
@@ -54,25 +59,32 @@ def drawn(known: Known, n: int, seed: int) -> list[int]:
     return [int(row) for row in np.random.default_rng(seed).permutation(sorted(able))[:n]]
 
 
-def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> NDArray[np.float64]:
-    """Shape (rounds, n): p50 in ms, NaN where it failed."""
+def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> list[list[float]]:
+    """Of each row its p50 in ms at full pace, in the order of the rounds; none where it failed or never met it."""
     names = known.profiles.models["architecture"].to_numpy()
-    asked, found = known.asked, np.full((rounds, len(rows)), np.nan)
+    asked, found, pulses = known.asked, list[tuple[int, float]](), list[float | None]()
     wanted = Wanted(
         target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
         batch_size=asked.batch_size, threads=asked.threads,
         time_limit_s=max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
     )  # fmt: skip
+    failed, at_pace = set[int](), list[list[float]]()
     for one in range(rounds):
-        order = np.random.default_rng(1000 * seed + one).permutation(len(rows))
+        order = [int(i) for i in np.random.default_rng(1000 * seed + one).permutation(len(rows)) if i not in failed]
+        order = [i for i in order if one < _ROUNDS_OF_ALL or len(at_pace[i]) < _ROUNDS_OF_ALL]
         requests = workflows_measure.requests([names[rows[i]] for i in order], wanted)
         done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
         for place, run in zip(order, done.runs, strict=True):
-            if run.measured is not None:
-                found[one, place] = run.measured.latency.p50
-            else:
+            if run.measured is None:
+                failed.add(place)
                 print(f"  {run.request.architecture}: {run.reason}")
-    return found
+                continue
+            found.append((place, run.measured.latency.p50))
+            pulses.append(pulse_of(run.measured.environment.get("pulse_ms")))
+        full = slowdowns(pulses) <= AT_FULL_PACE
+        at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
+    print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
+    return at_pace
 
 
 def _row(name: str, score: PredictionScore) -> str:
@@ -132,7 +144,7 @@ def play(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np
 @click.option("--seed", default=0, show_default=True)
 @click.option("--runtime", default="pytorch-eager", show_default=True)
 @click.option("--precision", default=None)
-@click.option("--rounds", default=2, show_default=True)
+@click.option("--rounds", default=4, show_default=True, type=click.IntRange(min=_ROUNDS_OF_ALL))
 @click.option("--budget-s", default=workflows_calibrate.BUDGET_S, show_default=True)
 @click.option("--home", type=click.Path(path_type=Path), help="Kept, with its calibrations; else a temporary folder.")
 def main(
@@ -158,12 +170,15 @@ def main(
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
         rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
         times = measured(store, known, rows, rounds, seed)
-        done = ~np.isnan(times).any(axis=0)
-        rows, times = rows[done], times[:, done]
-        apart = np.abs(times[0] / times[-1] - 1)
-        print(f"{len(rows)} networks, {rounds} rounds; two of one network are {np.median(apart):.1%} apart (median)")
-        judge(store, known, rows, times.min(axis=0))
-        play(store, known, rows, times.min(axis=0))
+        apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
+        done = np.array([bool(each) for each in times])
+        print(
+            f"{done.sum()} of {len(rows)} networks were measured at full pace; two measurements of one are "
+            f"{np.median(apart):.1%} apart (median of {len(apart)})"
+        )
+        true_ms = np.array([min(each) for each in times if each])
+        judge(store, known, rows[done], true_ms)
+        play(store, known, rows[done], true_ms)
 
 
 if __name__ == "__main__":

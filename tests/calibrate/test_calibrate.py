@@ -108,6 +108,36 @@ def test_noisy_probes_are_used_counted_and_said(lab: Lab, few: None) -> None:
     assert found.known.n_noisy == 2 and found.known.n_probes == 5 + 1
 
 
+def test_the_sentinel_does_not_make_up_for_a_probe_that_failed(lab: Lab) -> None:
+    lab.obey(latency_ms={name: lab.law["latency_ms"][name] for name in lab.order[:2]})
+    with pytest.raises(BadQuestion, match=r"2 of 18 probes worked, and predictions need 3"):
+        lab.calibrate()
+    with pytest.raises(BadQuestion, match="not calibrated for any setup yet"):
+        workflows_calibrate.predict(lab.store, ["resnet50"])
+
+
+def test_a_probe_of_a_slower_moment_is_measured_again_and_divided_by_its_slowdown(lab: Lab, few: None) -> None:
+    before = lab.calibrate().known
+    slowed, ms = lab.order[1], lab.law["latency_ms"]
+    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5 * ms[slowed]})
+    workflows_measure.delete_runs(lab.store, list(workflows_measure.runs(lab.store)["run_id"]))
+    found = lab.calibrate()
+    assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed]
+    assert found.notes == (
+        "1 of 6 networks ran while the machine was up to 50 % slower than at its full pace: their latencies were "
+        "divided by that, and what is predicted holds for the full pace.",
+    )
+    assert found.known.posterior.mean == pytest.approx(before.posterior.mean, abs=0.1)
+
+
+def test_a_sentinel_that_fails_leaves_the_drift_unknown_and_says_so(lab: Lab, few: None) -> None:
+    lab.keep(sentinels=1)
+    (one,) = workflows_calibrate.known(lab.store)
+    listed = workflows_measure.runs(lab.store)
+    found = workflows_calibrate.Calibrated(one.calibration, one, listed[listed["architecture"] != SENTINEL], 1.0, "")
+    assert found.notes[0] == "Whether the machine drifted is not known: a run of the sentinel is missing."
+
+
 def test_a_sentinel_that_drifts_marks_the_calibration(lab: Lab, few: None) -> None:
     lab.obey(sentinel_ms=[5.0, 5.5])
     found = lab.calibrate()
@@ -124,7 +154,7 @@ def test_cancelling_half_way_keeps_what_was_measured(lab: Lab) -> None:
     assert [one.status for one in workflows_calibrate.calibrations(lab.store)] == ["running"]
     queue.cancel(job_id)
     found = workflows_calibrate.finished(lab.store, job_id)
-    assert found.problem.startswith("The job was cancelled")
+    assert found.problem == "The job was cancelled with up to 8 more to measure."
     assert found.calibration.status == "stopped" and found.probes["architecture"].tolist() == lab.order[:4]
     assert found.notes[-1].startswith("4 of 12 probes were measured")
     assert len(workflows_calibrate.predict(lab.store, ["resnet50"])) == 1

@@ -88,7 +88,11 @@ def test_another_size_is_counted_first(lab: Lab, monkeypatch: pytest.MonkeyPatch
     (("calibrate", "--budget-s", "nan"), "--budget-s must be more than 0"),
     (("calibrate", "--budget-s", "0"), "--budget-s must be more than 0"),
     (("calibrate", "--threads", "-1"), "--threads must be"),
+    (("calibrate", "--threads", "0"), "--threads must be"),
     (("calibrate", "--batch-size", "0"), "--batch-size must be"),
+    (("predict", "resnet50", "--img-size", "0"), "--img-size must be 8 to 8192 px, not 0."),
+    (("predict", "resnet50", "--batch-size", "-3"), "--batch-size must be"),
+    (("predict", "resnet50", "--precision", "foo"), "--precision must be one of"),
     (("calibrate", "--device", "cuda:7"), "There is no 'cuda:7' on this machine"),
     (("predict",), "Missing argument"),
     (("predict", "resnet5"), "Did you mean"),
@@ -97,7 +101,7 @@ def test_another_size_is_counted_first(lab: Lab, monkeypatch: pytest.MonkeyPatch
     (("predict", "resnet50", "--device", "cuda:7"), "There is no 'cuda:7' on this machine"),
     (("predict", "resnet50"), "run 'python -m advisor calibrate' first"),
     (("predict", "resnet50", "--runtime", "openvino", "--batch-size", "4"),
-     "not calibrated for openvino yet: run 'python -m advisor calibrate --runtime openvino --batch-size 4' first"),
+     "not calibrated for openvino batch 4 yet: run 'python -m advisor calibrate --runtime openvino --batch-size 4'"),
 ])  # fmt: skip
 def test_bad_input_gets_one_sentence(lab: Lab, args: tuple[str, ...], said: str) -> None:
     result = invoke(*args)

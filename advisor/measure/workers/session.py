@@ -16,9 +16,10 @@ from advisor.measure.request import Request
 from advisor.measure.run import Latency, Measured, Parity
 from advisor.measure.runtimes import eager, interface
 from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
-from advisor.measure.workers import build, failures, parity, timing
+from advisor.measure.workers import allocator, build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
+from advisor.measure.workers.pulse import pulse
 
 # of the time limit; the rest is for ending, and for what takes longer than expected
 USABLE_SHARE = 0.9
@@ -71,7 +72,7 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     began_s = time.monotonic() if began_s is None else began_s
     phases = Phases(say, time.monotonic, began_s)
     phases(Progress("building"))
-    threads, runtime = set_threads(request.threads), _runtime(request)
+    threads, runtime, kept = set_threads(request.threads), _runtime(request), allocator.keep_freed_memory()
     parts = Parts(request, threads, runtime, began_s + USABLE_SHARE * request.time_limit_s, phases)
     meter = Meter(request.target, in_torch=request.runtime in _IN_TORCH)
     built = build.build(request.architecture, request.img_size)
@@ -84,11 +85,14 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     phases.enter("settle")
     before = machine.environment(request.target)
     load = machine.LoadMeter(request.target)
+    take_pulse = pulse(request.target, synchronise=eager.synchroniser(request.target))
+    pulses_ms = [take_pulse()]
     meter.reset()
     load.start()
     timed = _latency(request, prepared, facts, parts.left_s, phases)
     phases.enter("finish")
     found_load, memory = load.stop(), meter.peaks(facts.weights_file_mb)
+    pulses_ms.append(take_pulse())
     found_parity = _judged(request, prepared, expected, parts, timed.latency)
     parts.notes[:0] = (*prepared.notes, *_size_note(facts), *filter(None, [meter.note()]))
     parts.measure(prepared, facts, timed.latency)
@@ -102,7 +106,7 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
         latency=timed.latency,
         memory=memory,
         load=found_load,
-        environment=before | _state(prepared, timed, after),
+        environment=before | {"pulse_ms": pulses_ms, "freed_memory_kept": kept} | _state(prepared, timed, after),
         seconds=phases.seconds,
         parity=found_parity,
         throughput=parts.throughput,

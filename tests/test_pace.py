@@ -1,0 +1,59 @@
+"""The machine's pace: pulses between two runs, slowdowns beside the full pace, and which run of a network counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from advisor.predict.pace import AT_FULL_PACE, fullest, pulse_of, slowdowns
+from advisor.predict.probe import Probe
+
+
+def test_the_pulse_of_a_run_is_the_faster_of_the_two() -> None:
+    assert pulse_of([1.0, 4.0]) == pulse_of([4.0, 1.0]) == 1.0
+    assert pulse_of([3]) == 3.0
+
+
+@pytest.mark.parametrize("taken", [None, [], [0.0, 1.0], [-1.0], ["1"], 1.0, {"before": 1.0}])
+def test_a_run_without_a_usable_pulse_has_none(taken: object) -> None:
+    assert pulse_of(taken) is None
+
+
+def test_full_pace_is_what_a_quarter_of_the_runs_reach_and_one_lucky_pulse_does_not_change_it() -> None:
+    pulses = [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.3, 1.3]
+    assert slowdowns(pulses)[1:] == pytest.approx([1, 1, 1, 1, 1, 1.3, 1.3])
+    assert slowdowns(pulses)[0] == pytest.approx(0.5)
+
+
+def test_a_run_without_a_pulse_counts_as_it_is() -> None:
+    assert slowdowns([None, 1.0, None, 1.0, 1.5]).tolist() == pytest.approx([1, 1, 1, 1, 1.5])
+    assert slowdowns([None, None]).tolist() == [1, 1]
+    assert len(slowdowns([])) == 0
+
+
+def test_slowdowns_do_not_depend_on_the_unit_of_the_pulse() -> None:
+    pulses = np.random.default_rng(0).uniform(1, 2, 20)
+    assert slowdowns((1000 * pulses).tolist()) == pytest.approx(slowdowns(pulses.tolist()))
+
+
+def probe(name: str, ms: float, pulse_ms: float | None) -> Probe:
+    return Probe(name, 224, ms, pulse_ms=pulse_ms)
+
+
+def test_of_several_runs_of_a_network_the_one_at_the_fullest_pace_counts() -> None:
+    slow, full, others = probe("a", 10.0, 1.5), probe("a", 12.0, 1.0), [probe(name, 5.0, 1.0) for name in "bcd"]
+    assert fullest([slow, full, *others])[0] == full
+    assert fullest([*others, full, slow])[0] == full
+
+
+def test_of_several_runs_at_full_pace_the_fastest_counts() -> None:
+    within = math.nextafter(AT_FULL_PACE, 0)
+    first, second = probe("a", 10.0, 1.0), probe("a", 9.0, within)
+    assert fullest([first, second, probe("b", 1.0, 1.0), probe("c", 1.0, 1.0)])[0] == second
+
+
+def test_networks_come_once_each_in_order_of_name_and_size() -> None:
+    probes = [probe("b", 1.0, None), probe("a", 2.0, None), probe("b", 3.0, None), Probe("a", 160, 1.0)]
+    assert [(one.architecture, one.img_size) for one in fullest(probes)] == [("a", 160), ("a", 224), ("b", 224)]
