@@ -85,23 +85,35 @@ def test_no_gain_worth_a_measurement_ends_the_search() -> None:
 def test_what_measuring_has_told_leaves_no_chance() -> None:
     tested = {
         0: Outcome.exactly(2.0), 1: Outcome(2.1, 3.0, steady=False), 2: Outcome(2.1, 3.0, steady=False, tries=2),
-        3: Outcome(1.9, 3.0, steady=False), 4: Outcome(2.1, 3.0, steady=False, allowed=False),
+        3: Outcome(1.9, 2.0, steady=False), 4: Outcome(2.1, 3.0, steady=False, allowed=False),
     }  # fmt: skip
-    assert chances(believed(2, 2, 2, 2, 2), tested, 2.0) == pytest.approx([0.0, 0.5, 0.0, 0.0, 0.0])
+    assert chances(believed(2, 2, 2, 2, 2), tested, 2.0)[[0, 2, 3, 4]].tolist() == [0, 0, 0, 0]
+
+
+def test_a_noisy_option_is_judged_by_its_own_measurement_and_not_by_what_was_predicted() -> None:
+    """2.1 ms, at most 3: ln(2 / 2.1) / (ln(3 / 2.1) / 1.96) = -0.268 deviations, below which 39.4 % lie."""
+    tested = {1: Outcome(2.1, 3.0, steady=False)}
+    for predicted_ms in (0.1, 50.0):
+        found = chances(believed(2, predicted_ms, 2, 2, 2), tested, 2.0)
+        assert found == pytest.approx([0.5, 0.394, 0.5, 0.5, 0.5], abs=1e-3)
+
+
+def test_however_narrow_its_interval_a_noisy_option_may_differ_by_a_tenth_next_time() -> None:
+    assert Outcome(1.9, 1.9, steady=False).probability_within(2.0) == pytest.approx(0.696, abs=1e-3)  # 0.513 deviations
 
 
 def test_a_noisy_best_option_is_checked_where_that_is_worth_most() -> None:
-    """One half likely to be over the budget, and then 5 points are lost; the only other one promises 2 x 0.5."""
-    tested = {0: Outcome.exactly(1.0), 1: Outcome(1.9, 3.0, steady=False)}
+    """30.4 % likely to be over the budget, and then 5 points are lost; the only other one promises 2 x 0.5."""
+    tested = {0: Outcome.exactly(1.0), 1: Outcome(1.9, 2.0, steady=False)}
     assert choose(np.array([70.0, 75.0, 77.0]), believed(1, 2, 2), tested, 2.0) == Choice(
-        1, pytest.approx(0.5), pytest.approx(2.5)
+        1, pytest.approx(0.696, abs=1e-3), pytest.approx(1.52, abs=1e-2)
     )
 
 
 def test_a_noisy_best_option_is_checked_at_the_end() -> None:
     tested = {1: Outcome(2.0, 3.0, steady=False)}  # surely within the budget, so that checking it gains nothing
     assert choose(ACCURACY, believed(1, 2, 99, 99, 99), tested, 9.0) == Choice(
-        1, pytest.approx(1.0), pytest.approx(0.0)
+        1, pytest.approx(1.0), pytest.approx(0.0, abs=1e-9)
     )
     assert choose(ACCURACY, believed(1, 2, 99, 99, 99), {1: Outcome(2.0, 3.0, steady=False, tries=2)}, 9.0) is None
 
@@ -119,7 +131,8 @@ def test_the_middle_of_a_prediction_decides() -> None:
 @pytest.mark.parametrize(("tested", "kept"), [
     (Outcome(9.9, 10.0), True),
     (Outcome(9.9, 10.1), False),  # its interval crosses the limit
-    (Outcome(9.9, 12.0, steady=False), True),  # ... but that of a noisy one says little
+    (Outcome(9.9, 10.0, steady=False), True),
+    (Outcome(9.9, 12.0, steady=False), False),  # that of a noisy one no less
     (Outcome(10.1, 10.2, steady=False), False),
     (Outcome(5.0, 5.1, allowed=False), False),
 ])  # fmt: skip
@@ -131,9 +144,18 @@ def test_a_noisy_option_is_measured_once_more_and_then_believed() -> None:
     """The machine is noisy: the best option is measured twice, and is the answer all the same."""
     found = find(
         ACCURACY, {}, 5.0, predict=lambda *_: believed(*TRUE_MS, deviation=0.05),
-        measure=lambda option: Outcome(float(TRUE_MS[option]), 99.0, steady=False),
+        measure=lambda option: Outcome(float(TRUE_MS[option]), 1.2 * float(TRUE_MS[option]), steady=False),
     )  # fmt: skip
     assert found == Found(2, (2, 2))
+
+
+def test_a_noisy_option_whose_interval_crosses_the_limit_twice_is_not_the_answer() -> None:
+    """Option 2 takes 4 ms, at most 5.2; option 1 takes 2 ms, at most 2.6."""
+    found = find(
+        ACCURACY, {}, 5.0, predict=lambda *_: believed(*TRUE_MS, deviation=0.05),
+        measure=lambda option: Outcome(float(TRUE_MS[option]), 1.3 * float(TRUE_MS[option]), steady=False),
+    )  # fmt: skip
+    assert found == Found(1, (2, 2, 1, 1))
 
 
 def test_a_steady_measurement_is_not_forgotten_for_a_noisy_one() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from advisor.predict.predictor import Posterior
 
@@ -22,6 +23,10 @@ LEAST_GAIN = 0.01
 # normal distribution has 38 %: intervals are right at 90 %, their middle is narrower by this factor. Which of the
 # likely options to measure is decided in the middle; it costs 0.01 points of regret on CPUs not to mind it.
 _MIDDLE = 0.85
+# Two measurements of one network minutes apart differ by this standard deviation of the logarithm on a shared machine,
+# however narrow the interval of each is.
+_AGAIN = 0.1
+_95_PERCENT = 1.96  # standard deviations from the middle to the end of a 95 % interval
 MAX_TRIES = 2  # a noisy measurement is made once more; then it is taken as it is
 Predict = Callable[[list[int], list[float]], Posterior]
 
@@ -33,7 +38,7 @@ class Outcome:
     Attributes:
         latency_ms: Median of one forward pass of one batch.
         high_ms: The upper end of the median's 95 % interval.
-        steady: Whether the measurement may be trusted; the interval of one that may not says little.
+        steady: Whether the measurement may be trusted.
         tries: How often it was measured.
         allowed: Whether it keeps the limits that only measuring can tell, memory above all.
     """
@@ -55,8 +60,13 @@ class Outcome:
         return self.steady or self.tries >= MAX_TRIES or not self.allowed
 
     def keeps(self, budget_ms: float) -> bool:
-        """Whether it is within the budget, with its interval where that can be trusted."""
-        return self.allowed and (self.high_ms if self.steady else self.latency_ms) <= budget_ms
+        """Whether it is within the budget, be it noisy, with the upper end of its interval."""
+        return self.allowed and self.high_ms <= budget_ms
+
+    def probability_within(self, budget_ms: float) -> float:
+        """How probable it is that another measurement is within the budget, by this one alone."""
+        deviation = max(np.log(self.high_ms / self.latency_ms) / _95_PERCENT, _AGAIN)
+        return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
 
     def then(self, again: Outcome) -> Outcome:
         """What is known once it was measured again: the later one, unless only the earlier one was steady."""
@@ -148,7 +158,7 @@ def appraised(
 ) -> Choice:  # fmt: skip
     """What measuring that option promises."""
     gains = expected_gains(accuracy, believed, tested, budget_ms, failed=failed)
-    return Choice(option, float(believed.probability_within(budget_ms)[option]), float(gains[option]))
+    return Choice(option, float(_within(believed, tested, budget_ms)[option]), float(gains[option]))
 
 
 def chances(
@@ -158,7 +168,7 @@ def chances(
 
     0 where measuring has settled it, has failed, or has found it within the budget, be it noisily.
     """
-    within = believed.probability_within(budget_ms)
+    within = _within(believed, tested, budget_ms)
     within[[option for option, one in tested.items() if one.settled or one.keeps(budget_ms)]] = 0.0
     within[list(failed)] = 0.0
     return within
@@ -181,8 +191,16 @@ def expected_gains(
     if leader is not None and not tested[leader].settled:
         others = {option: one for option, one in tested.items() if option != leader}
         lost = accuracy[leader] - _accuracy_of(accuracy, best(accuracy, others, budget_ms))
-        gains[leader] = (1 - believed.probability_within(budget_ms)[leader]) * lost
+        gains[leader] = (1 - tested[leader].probability_within(budget_ms)) * lost
     return np.asarray(gains)
+
+
+def _within(believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float) -> NDArray[np.float64]:
+    """How probable it is that each option is within the budget: by its own measurement where there is one."""
+    within = believed.probability_within(budget_ms)
+    for option, one in tested.items():
+        within[option] = one.probability_within(budget_ms)
+    return within
 
 
 def best(accuracy: NDArray[np.float64], tested: Mapping[int, Outcome], budget_ms: float) -> int | None:
