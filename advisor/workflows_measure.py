@@ -17,6 +17,7 @@ from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
 from advisor.measure import comparison, lines, machine, models, nearest, rows, sweep
 from advisor.measure.comparison import Comparison
+from advisor.measure.job_problem import problem
 from advisor.measure.job_state import JobState
 from advisor.measure.jobs import Follow, Jobs
 from advisor.measure.machine import Machine
@@ -236,18 +237,7 @@ def finished(store: Store, job_id: str, on_change: Callable[[JobState], None]) -
         raise
     kept = {one.run_id: one for one in queue.unsaved_runs(job_id)}
     found = tuple(kept.get(run_id) or run(store, run_id) for run_id in state.run_ids)
-    return Finished(found, _problem(state, len(kept)))
-
-
-def _problem(state: JobState, n_kept: int) -> str:
-    if state.unsaved:
-        count = f"{n_kept} result{'s are' if n_kept != 1 else ' is'} not in the store: {state.unsaved_reason}"
-        if state.lost_if_closed:
-            return f"{count} The disk did not take a copy either: what is printed above is all there is."
-        return f"{count} A copy is kept; 'python -m advisor runs' saves it once that is mended."
-    if state.status == "done":
-        return ""
-    return f"The job was {state.status} with {len(state.left)} not measured. {state.last_reason}".strip()
+    return Finished(found, problem(state, n_kept=len(kept)))
 
 
 def estimate_s(store: Store, wanted: Sequence[Request]) -> float:

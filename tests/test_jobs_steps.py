@@ -97,6 +97,14 @@ def test_nothing_that_follows_is_a_job_that_is_done(place: Place) -> None:
     assert (state.status, state.n_total, place.saved) == ("done", 0, [])
 
 
+def test_what_is_chosen_from_results_passes_over_failures_but_a_list_of_them_has_failed(place: Place) -> None:
+    jobs = place.jobs()
+    chosen = jobs.wait(submit(jobs, follow=in_turn("refuse_1", "refuse_2"), n_expected=2))
+    assert (chosen.status, chosen.n_done, chosen.n_failed, chosen.n_left) == ("done", 2, 2, 0)
+    given = jobs.wait(submit(jobs, "refuse_1", "refuse_2"))
+    assert (given.status, given.n_done, given.n_failed) == ("failed", 2, 2)
+
+
 def test_a_choice_that_cannot_be_made_fails_the_job_and_keeps_its_runs(place: Place) -> None:
     def follow(_runs: tuple[Run, ...]) -> Request | None:
         raise BadQuestion("No weights pass these limits: relax one.")
@@ -115,6 +123,7 @@ def test_cancelling_what_followed_asks_for_nothing_more(place: Place) -> None:
     jobs.cancel(job_id)
     state = jobs.wait(job_id)
     assert (state.status, state.left, state.n_to_come) == ("cancelled", tuple(asked("forever")), 1)
+    assert state.n_left == 2
     assert not place.begun("ok_3")
 
 

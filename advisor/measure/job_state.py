@@ -153,6 +153,11 @@ class JobState:
         """Whether nothing more will happen to it."""
         return self.status in ENDED
 
+    @property
+    def n_left(self) -> int:
+        """How many requests have no result, those that may follow among them; the sentinel's two runs do not count."""
+        return len(self.left) + self.n_to_come
+
 
 def asked(record: Record, reached: Reached) -> tuple[Request, ...]:
     """The requests of a job that are known by now, in order: those submitted and those that followed."""

@@ -283,7 +283,9 @@ class Jobs:
             self._keep_drift(job, sentinel, before, after)
         if not goes_on:
             return _early_end(job)
-        return ("failed" if 0 < job.reached.n_done == job.reached.n_failed else "done"), ""
+        # one that chooses from results passes over what failed; whoever asked for it says what it came to
+        all_failed = follow is None and 0 < job.reached.n_done == job.reached.n_failed
+        return ("failed" if all_failed else "done"), ""
 
     def _next(self, job: OwnJob, follow: Follow | None, runs: tuple[Run, ...]) -> Request | None:
         """What is measured after those runs; None where nothing is, or where the time of the job is up."""
