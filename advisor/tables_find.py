@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from advisor import tables
+from advisor.advice.predicted import percent
 from advisor.metrics import METRICS
 from advisor.records import Candidate
 from advisor.tables import Printable, table
+from advisor.views_measure import duration
 
 if TYPE_CHECKING:  # it loads scipy, which other commands need not wait for
     from advisor.workflows_find_answer import FindAnswer, Promising
@@ -25,13 +27,21 @@ def answer(found: FindAnswer) -> Iterator[Printable]:
         for place, one in enumerate(found.path, 1):
             yield f"{place}. {one.why} → {one.followed}"
     if found.ended:
-        yield f"{found.ended} {found.n_measurements} measurements took {found.seconds:.0f} s."
+        yield f"{found.ended}{_took(found)}"
     if found.promising:
         yield _promising(found.promising)
     if found.runtime_worth is not None:
         yield f"[bold]What the runtime alone is worth.[/] {found.runtime_worth.text}"
     for left_out in found.not_considered:
         yield f"[dim]{left_out}[/]"
+
+
+def _took(found: FindAnswer) -> str:
+    """How long measuring took, as a sentence that follows; nothing where nothing was measured."""
+    if not found.n_measurements:
+        return ""
+    took = "took under a second" if found.seconds < 1 else f"took {duration(found.seconds)}"
+    return f" {found.n_measurements} measurement{'' if found.n_measurements == 1 else 's'} {took}."
 
 
 def _setup(one: Candidate) -> str:
@@ -55,7 +65,7 @@ def _path(path: Sequence[Confirmation]) -> Table:
         )  # fmt: skip
         shown.add_row(
             str(place), one.candidate.weights, str(one.candidate.img_size), f"{one.candidate.accuracy:.2f}",
-            _setup(one.candidate), _predicted(one.candidate), f"{one.p_within:.0%}", measured, one.verdict,
+            _setup(one.candidate), _predicted(one.candidate), percent(one.p_within), measured, one.verdict,
         )  # fmt: skip
     return shown
 
@@ -69,6 +79,6 @@ def _promising(found: Sequence[Promising]) -> Table:
     for one in found:
         shown.add_row(
             one.candidate.weights, str(one.candidate.img_size), f"{one.candidate.accuracy:.2f}", _setup(one.candidate),
-            _predicted(one.candidate), f"{one.p_within:.0%}",
+            _predicted(one.candidate), percent(one.p_within),
         )  # fmt: skip
     return shown

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from advisor.advice import limits, measured
+from advisor.advice import measured
 from advisor.advice.pareto import pareto_front
 from advisor.advice.predicted import HIGH, LOW, percent
-from advisor.advice.recommend import losses
-from advisor.advice.what_if import nearest_miss
-from advisor.measure.run import Run
+from advisor.advice.recommend import licence_to_mind, losses
+from advisor.measure.run import Parity, Run
 from advisor.metrics import METRICS
 from advisor.predict.missed import Missed
 from advisor.predict.search import LEAST_GAIN, chances, expected_gains
-from advisor.records import FOUR_FAMILIES, Candidate, NearestMiss, Reason, Recommendation
+from advisor.records import FOUR_FAMILIES, Candidate, Question, Reason, Recommendation
+from advisor.workflows_find_miss import miss
 from advisor.workflows_find_options import PREDICTION
 from advisor.workflows_find_path import Confirmation, confirmation
 from advisor.workflows_find_play import Case, Played, may_have_missed
@@ -24,16 +25,22 @@ from advisor.workflows_find_worth import RuntimeWorth, runtime_worth
 
 _OURS = "this advisor's search"
 _PROMISING = 5  # unmeasured candidates that are shown
+_LEAST_CHANCE = 0.01  # of them: one less likely within the budget is no promise
 _MS = METRICS["latency_ms"].show
 
 
 @dataclass(frozen=True, slots=True)
 class Promising:
-    """An unmeasured candidate that may be better than the pick: predicted, with its chance and what it promises."""
+    """An unmeasured candidate that may be better than the pick: predicted, with its chance and what it promises.
+
+    Attributes:
+        p_within: How probable it is that it is within the budget.
+        expected_gain: Points over the pick that measuring it is expected to gain; None without a pick.
+    """
 
     candidate: Candidate
     p_within: float
-    expected_gain: float
+    expected_gain: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,25 +84,43 @@ class FindAnswer:
         """How many measurements this search made."""
         return len(self.path)
 
+    @property
+    def proviso(self) -> str:
+        """What `p_missed` leaves open, as a sentence that follows; empty where that is nothing."""
+        return _memory_proviso(self.recommendation.question)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the job of a search stands: its status, its time, and whether and why it ended early."""
+    """How the job of a search stands.
+
+    Attributes:
+        out_of_time: Whether its time was up.
+        unfinished: Whether it ended though more could have followed.
+        problem: What went wrong beside single runs, or empty.
+    """
 
     status: str = "done"
     seconds: float = 0.0
     job_id: str = ""
     out_of_time: bool = False
+    unfinished: bool = False
     problem: str = ""
 
 
-def answer(case: Case, played: Played, ending: Ending) -> FindAnswer:
-    """The answer after the runs that were played."""
+def answer(
+    case: Case, played: Played, ending: Ending, *, earlier: Callable[[str], Run | None] = lambda _run_id: None
+) -> FindAnswer:
+    """The answer after the runs that were played.
+
+    Args:
+        earlier: Gives a run that was made before this search by its id; None where it is not there any more.
+    """
     frame = _as_known(case, played)
     kept = np.array([o in played.tested and played.tested[o].keeps(case.budget_ms) for o in frame["option"]], bool)
     best = _each_once(frame[kept])
     missed = may_have_missed(case, played)
-    recommendation = _recommendation(case, played, frame, best, missed)
+    recommendation = _recommendation(case, played, frame, best, _reasons(case, played, frame, missed, earlier))
     return FindAnswer(
         recommendation=recommendation,
         pick_run_id=None if played.pick is None else played.results[played.pick].run_id,
@@ -142,6 +167,10 @@ def _each_once(kept: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates(["weights", "img_size"]).reset_index(drop=True)
 
 
+def _pick(case: Case, played: Played, frame: pd.DataFrame) -> Candidate | None:
+    return None if played.pick is None else _leader(case, frame, played.pick)
+
+
 def _leader(case: Case, frame: pd.DataFrame, option: int) -> Candidate:
     return Candidate.from_row(frame.iloc[case.options.leader[option]].to_dict())
 
@@ -150,10 +179,10 @@ def _leader(case: Case, frame: pd.DataFrame, option: int) -> Candidate:
 
 
 def _recommendation(
-    case: Case, played: Played, frame: pd.DataFrame, best: pd.DataFrame, missed: Missed
+    case: Case, played: Played, frame: pd.DataFrame, best: pd.DataFrame, reasons: tuple[Reason, ...]
 ) -> Recommendation:
     """As Recommend's, from what was measured within the budget: the pick is the most accurate of it, ties are named."""
-    pick = None if played.pick is None else _leader(case, frame, played.pick)
+    pick = _pick(case, played, frame)
     measured_ones = [Candidate.from_row(row) for row in best.to_dict("records")]
     others = [one for one in measured_ones if pick and (one.weights, one.img_size) != (pick.weights, pick.img_size)]
     error = pick.accuracy_error or 0.0 if pick else 0.0
@@ -169,8 +198,8 @@ def _recommendation(
             for name in dict.fromkeys((*FOUR_FAMILIES, *families))
         },
         front=tuple(Candidate.from_row(row) for row in front.to_dict("records")), beyond_families=None,
-        reasons=_reasons(case, played, pick, missed), what_if=(),
-        nearest_miss=None if pick else _miss(case, played, frame), rejected=dict(case.options.rejected),
+        reasons=reasons, what_if=(),
+        nearest_miss=None if pick else miss(case, played, frame), rejected=dict(case.options.rejected),
         considered=case.options.considered, feasible=len(best),
     )  # fmt: skip
 
@@ -187,8 +216,10 @@ def _setup(case: Case, played: Played) -> str:
     )
 
 
-def _reasons(case: Case, played: Played, pick: Candidate | None, missed: Missed) -> tuple[Reason, ...]:
-    found = []
+def _reasons(
+    case: Case, played: Played, frame: pd.DataFrame, missed: Missed, earlier: Callable[[str], Run | None]
+) -> tuple[Reason, ...]:
+    found, pick = [], _pick(case, played, frame)
     if pick is not None:
         metric = METRICS[case.question.accuracy]
         text = (
@@ -196,26 +227,40 @@ def _reasons(case: Case, played: Played, pick: Candidate | None, missed: Missed)
             f"{metric.show(pick.accuracy)}, {_MS(pick.latency_ms)} with {pick.runtime} {pick.precision}."
         )
         found.append(Reason("most-accurate-measured", text, _OURS))
+    worth_a_figure = missed.points >= LEAST_GAIN
     what = "is within the budget" if pick is None else "is more accurate and within the budget too"
     text = (
         f"Some unmeasured candidate {what} with a probability of {percent(missed.probability)}"
-        + (f"; the best of them is expected to gain {missed.points:.2f} points" if pick else "")
-        + ". Reckoned from the predictions' intervals."
+        + (f"; the best of them is expected to gain {missed.points:.2f} points" if pick and worth_a_figure else "")
+        + f". Reckoned from the predictions' intervals.{_memory_proviso(case.question)}"
     )
     found.append(Reason("what-may-be-missed", text, _OURS))
     if pick is None:
         return tuple(found)
     considered = pd.DataFrame({"evidence": ["predicted"], "architecture": [""]})
     found += measured.reasons(case.question, considered, pick, case.device_name)
+    found += licence_to_mind(pick)
     if pick.precision != "fp32":
-        found.append(Reason("reduced-precision", _precision_caveat(played, pick), _OURS))
+        run = _run_behind(played, earlier)
+        parity = run.measured.parity if run is not None and run.measured is not None else None
+        found.append(Reason("reduced-precision", _precision_caveat(pick, parity), _OURS))
     return tuple(found)
 
 
-def _precision_caveat(played: Played, pick: Candidate) -> str:
+def _memory_proviso(question: Question) -> str:
+    """What a chance leaves open where memory is limited, as a sentence that follows; else empty."""
+    return "" if question.max_memory_mb is None else " Whether it keeps the limit on memory only measuring can tell."
+
+
+def _run_behind(played: Played, earlier: Callable[[str], Run | None]) -> Run | None:
+    """The run behind the pick, be it of this search or an earlier one."""
+    assert played.pick is not None
+    run_id = played.results[played.pick].run_id
+    return next((step.run for step in played.steps if step.run.run_id == run_id), None) or earlier(run_id)
+
+
+def _precision_caveat(pick: Candidate, parity: Parity | None) -> str:
     text = f"The accuracy is that of the weights in fp32; in {pick.precision} it may be a little lower."
-    runs = [step.run for step in played.steps if step.option == played.pick and step.run.measured is not None]
-    parity = runs[-1].measured.parity if runs and runs[-1].measured else None
     if parity is None:
         return text
     told = "" if parity.tolerance is None else f", where {100 * parity.tolerance:.2g} % is tolerated"
@@ -223,51 +268,6 @@ def _precision_caveat(played: Played, pick: Candidate) -> str:
         f"{text} On the same input its output differed from eager fp32 by at most {100 * parity.max_rel:.2g} % of the "
         f"largest value{told}."
     )
-
-
-def _miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
-    """Why nothing is answered: nothing passes the other limits, or nothing is as fast."""
-    if frame.empty:
-        return _outside(case)
-    budget = case.budget_ms
-    said, would_do = [], []
-    for evidence in ("measured", "predicted"):
-        rows = frame[frame["evidence"] == evidence]
-        if rows.empty:
-            continue
-        one = Candidate.from_row(rows.iloc[int(rows["latency_ms"].to_numpy().argmin())].to_dict())
-        low, high = one.interval_of("latency_ms") or (0.0, 0.0)
-        said.append(
-            f"the fastest {evidence} here is {one.weights} at {one.img_size} px with {_MS(one.latency_ms)} "
-            f"({low:.4g}–{high:.4g}, {one.runtime} {one.precision})"
-        )
-        if high > budget:
-            would_do.append((high, one))
-    text = f"Nothing was measured within {_MS(budget)}: {', and '.join(said)}."
-    likely = chances(played.believed, played.tested, budget, failed=played.failed)
-    if len(likely) and likely.max() > 0.5:
-        return NearestMiss(f"{text} Something unmeasured probably is: allow more measurements with --confirm.")
-    if not would_do:
-        return NearestMiss(text)
-    to, one = min(would_do, key=lambda pair: pair[0])
-    text += f" --max-latency-ms {_rounded_up(to)} would probably do."
-    return NearestMiss(text, one.weights, (("max_latency_ms", to),))
-
-
-def _outside(case: Case) -> NearestMiss:
-    """The nearest miss where no candidate is within the limits that need no measurement."""
-    every, question = case.options.everything, replace(case.question, max_memory_mb=None)
-    too_large = case.options.broken.drop(columns="max_memory_mb", errors="ignore")
-    small_enough = every[~too_large.any(axis=1)]
-    if small_enough.empty:
-        return nearest_miss(every, limits.broken(every, question), limits.excess(every, question), question)
-    one = small_enough.sort_values(["params_m", "weights"]).iloc[0]
-    most = METRICS["peak_memory_mb"].show(case.question.max_memory_mb)
-    text = (
-        f"The parameters alone take more than {most} in every candidate; {one['weights']} has the fewest, "
-        f"{METRICS['params_m'].show(one['params_m'])}."
-    )
-    return NearestMiss(text, str(one["weights"]))
 
 
 # -- the way to it and its end -------------------------------------------------------------------------
@@ -279,8 +279,12 @@ def _promising(case: Case, played: Played, frame: pd.DataFrame) -> tuple[Promisi
         case.options.accuracy, played.believed, played.tested, case.budget_ms, failed=played.failed
     )  # fmt: skip
     gains[list(played.tested)] = 0.0
+    gains[within < _LEAST_CHANCE] = 0.0
     order = [int(o) for o in np.argsort(-gains, kind="stable")[:_PROMISING] if gains[o] > 0]
-    return tuple(Promising(_leader(case, frame, o), float(within[o]), float(gains[o])) for o in order)
+    gained = [None if played.pick is None else float(gains[o]) for o in order]
+    return tuple(
+        Promising(_leader(case, frame, o), float(within[o]), gain) for o, gain in zip(order, gained, strict=True)
+    )
 
 
 def _ended(played: Played, ending: Ending) -> str:
@@ -291,7 +295,7 @@ def _ended(played: Played, ending: Ending) -> str:
         return ""
     if ending.status == "cancelled":
         return f"It was cancelled after {measurements}: this is the answer so far."
-    if ending.status in ("failed", "interrupted") and ending.problem:
+    if ending.unfinished:
         return f"It ended early after {measurements}."
     if played.next is None:
         return f"No unmeasured candidate promises more than {LEAST_GAIN:g} points, so nothing more was measured."
@@ -300,9 +304,3 @@ def _ended(played: Played, ending: Ending) -> str:
     if n == 1:
         return "The one measurement that was allowed is made."
     return f"The {measurements} that were allowed are made." if n else "No measurement was allowed."
-
-
-def _rounded_up(ms: float) -> str:
-    """Three figures, not less than the value."""
-    digits = 2 - int(np.floor(np.log10(ms)))
-    return f"{np.ceil(ms * 10.0**digits) / 10.0**digits:.{max(digits, 0)}f}"

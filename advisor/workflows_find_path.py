@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from advisor.advice.predicted import HIGH, LOW, percent
 from advisor.metrics import METRICS
+from advisor.predict.search import Outcome
 from advisor.records import Candidate
 from advisor.workflows_find_play import Case, Step
 
@@ -19,7 +20,8 @@ class Confirmation:
     Attributes:
         candidate: As it was predicted.
         p_within: How probable it was that it is within the budget.
-        expected_gain: Points of accuracy that were expected from measuring it.
+        expected_gain: Points of accuracy that measuring it was expected to gain over the best so far; None where there
+            was none, or where it was that one.
         why: Why it was chosen, and `followed` what came of it, in words.
         status: Of the run: "ok" or "failed".
         latency_ms, ci95: What was measured; None where the run failed.
@@ -28,7 +30,7 @@ class Confirmation:
 
     candidate: Candidate
     p_within: float
-    expected_gain: float
+    expected_gain: float | None
     why: str
     run_id: str
     status: str
@@ -47,7 +49,8 @@ def confirmation(case: Case, step: Step) -> Confirmation:
     row["p_within"] = step.choice.within
     found = step.run.measured
     return Confirmation(
-        candidate=Candidate.from_row(row), p_within=step.choice.within, expected_gain=step.choice.gain,
+        candidate=Candidate.from_row(row), p_within=step.choice.within,
+        expected_gain=None if step.beaten in (None, step.option) else step.choice.gain,
         why=_why(case, step), run_id=step.run.run_id, status=step.run.status,
         latency_ms=None if found is None else found.latency.p50, ci95=None if found is None else found.latency.ci95,
         verdict=step.run.verdict or "", kept=step.tested is not None and step.tested.keeps(case.budget_ms),
@@ -61,42 +64,48 @@ def _why(case: Case, step: Step) -> str:
     chance = f"{percent(step.choice.within)} likely within {budget}"
     accuracy = float(options.accuracy[step.option])
     if step.beaten is None:
-        return f"Nothing is within the budget yet; {chance}, at {metric.show(accuracy)}."
+        limits = "is within the budget" if case.question.max_memory_mb is None else "keeps both latency and memory"
+        return f"Nothing {limits} yet; {chance}, at {metric.show(accuracy)}."
     if step.beaten == step.option:
         return f"The best so far, but noisy: measured again; {chance}."
-    gain = accuracy - float(options.accuracy[step.beaten])
+    before = metric.show(float(options.accuracy[step.beaten]))
     return (
-        f"{chance[0].upper()}{chance[1:]}, and {gain:.2f} points above the best so far: it promises most, "
-        f"{step.choice.gain:.2f} points."
+        f"{chance[0].upper()}{chance[1:]}, and then the best so far, {metric.show(accuracy)} instead of {before}: it "
+        "promises most."
     )
 
 
 def _followed(case: Case, step: Step) -> str:
-    found, budget = step.run.measured, case.budget_ms
-    if found is None or step.tested is None:
+    found, after = step.run.measured, step.tested
+    if found is None or after is None:
         return f"Could not be measured, so it is out: {step.run.reason}"
-    p50, (_, high), after = found.latency.p50, found.latency.ci95, step.tested
-    out = ": out." if after.settled else "."
-    if after.latency_ms > budget:
-        text = f"{_share(after.latency_ms / budget - 1)} over the budget{out}"
-    elif not after.allowed:
-        text = (
-            f"Its peak memory is over the limit of {METRICS['peak_memory_mb'].show(case.question.max_memory_mb)}: out."
-        )
-    elif not after.keeps(budget):
-        text = f"Its median keeps the budget, the upper end of its interval, {_MS(high)}, does not: out."
-    elif step.beaten is None or case.options.accuracy[step.option] > case.options.accuracy[step.beaten]:
-        text = "Within the budget, and the best so far."
-    else:
-        text = "Within the budget."
+    text = _judged(case, step, after)
     if step.run.verdict == "noisy":
         text += f" Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})"
-        kept = ", so it is taken as it is." if after.keeps(budget) else "."
+        kept = ", so it is taken as it is." if after.keeps(case.budget_ms) else "."
         text += kept if after.settled else ", so it may be measured once more."
     low, _, top = step.predicted_ms
-    if not low <= p50 <= top:
+    if not low <= found.latency.p50 <= top:
         text += " Outside of what was predicted, so its relatives are predicted anew."
     return text
+
+
+def _judged(case: Case, step: Step, after: Outcome) -> str:
+    """Whether it is within the limits, and if not which it breaks."""
+    budget, out = case.budget_ms, ": out." if after.settled else "."
+    if after.latency_ms > budget:
+        return f"{_share(after.latency_ms / budget - 1)} over the budget{out}"
+    if not after.allowed:
+        most, peak = METRICS["peak_memory_mb"].show(case.question.max_memory_mb), step.run.peak_memory_mb
+        if peak is None:
+            return f"Its peak memory is not known, and a limit of {most} is set: out."
+        return f"Its peak memory, {METRICS['peak_memory_mb'].show(peak)}, is over the limit of {most}: out."
+    if not after.keeps(budget):
+        high = _MS(after.high_ms)
+        return f"Its median keeps the budget, the upper end of its interval, {high}, does not{out}"
+    if step.beaten is None or case.options.accuracy[step.option] > case.options.accuracy[step.beaten]:
+        return "Within the budget, and the best so far."
+    return "Within the budget."
 
 
 def _share(share: float) -> str:

@@ -93,6 +93,7 @@ class Lab:
                 reasons=("Busy.",) if name in noisy else (), started_at=f"2026-07-01T{hour}:{i:02d}:00+00:00",
                 sweep_id=prefix and f"{prefix}12345678-{hour}", job_id=f"{hour:06d}-00000000", threads=asked.threads,
                 parts={"environment": {"versions": versions, **threads}},
+                precision_used="fp32" if request.precision == "auto" else request.precision,
             )  # fmt: skip
             made.append(replace(one, request=request))
         run_data.save(self.store, *made, machine=here)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from advisor import workflows_find, workflows_known, workflows_measure
+from advisor import workflows_find, workflows_find_play, workflows_known, workflows_measure
 from advisor.cli import main
 from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
-from advisor.measure import machine
+from advisor.measure import lines, machine
 from advisor.measure.job_state import JobState
+from advisor.measure.request import Request
+from advisor.measure.run import Parity, Run
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.history import History, history
 from advisor.records import Question
-from advisor.workflows_find_play import next_request
-from tests.calibration_lab import Lab, opened
+from advisor.workflows_find_play import Case, next_request
+from tests import run_data
+from tests.calibration_lab import VERSIONS, Lab, opened
 from tests.invented_devices import invented, setup_of, some_profiles
 from tests.small_data import I7_MS
 from tests.waiting import until
@@ -128,6 +132,69 @@ def test_a_search_finds_its_own_job_again_and_no_other(lab: Lab) -> None:
         workflows_find.answer_of(lab.store, other, job_id)
 
 
+# -- what was known before, and what fails -------------------------------------------------------------
+
+
+def measured_before(lab: Lab, architecture: str, p50: float, **more: Any) -> Run:
+    """A run of the lab's machine, made after every calibration."""
+    parts = {"environment": lab.law["environment"], **more.pop("parts", {})}
+    made = run_data.run(
+        "20260701T200000-000000-00000000", p50, architecture=architecture, threads=lab.here.threads, parts=parts,
+        device_id=machine.machine("cpu").device_id, started_at="2026-07-01T20:00:00+00:00", **more,
+    )  # fmt: skip
+    run_data.save(lab.store, made, machine=lines.plain(machine.machine("cpu")))
+    return made
+
+
+def test_candidates_that_do_not_run_are_part_of_the_way_and_no_failure(lab: Lab) -> None:
+    """The probes of the calibration were measured before, and nothing else runs."""
+    before = workflows_find.find(lab.store, QUESTION, confirm=0)
+    lab.obey(latency_ms={})
+    found = workflows_find.find(lab.store, QUESTION, confirm=2)
+    assert found.pick_run_id == before.pick_run_id is not None
+    assert [one.status for one in found.path] == ["failed"] * 2
+    assert (found.status, found.problem) == ("done", "")
+    assert found.ended == "The 2 measurements that were allowed are made."
+    result = invoke("find", "--max-latency-ms", "60", "--families", "all", "--confirm", "1")
+    assert result.exit_code == 0, result.output
+    assert "Use " in result.stdout and "1 measurement took" in " ".join(result.stdout.split())
+
+
+def test_a_choice_that_breaks_ends_the_search_early_and_says_why(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def once(case: Case, runs: Sequence[Run], *, confirm: int) -> Request | None:
+        if runs:
+            raise BadQuestion("The store was moved.")
+        return next_request(case, runs, confirm=confirm)
+
+    monkeypatch.setattr(workflows_find_play, "next_request", once)
+    found = workflows_find.find(lab.store, QUESTION)
+    assert (found.status, found.problem) == ("failed", "The store was moved.")
+    assert found.ended == "It ended early after 1 measurement."
+
+
+def test_a_pick_that_was_measured_before_tells_how_far_its_outputs_differ(lab: Lab) -> None:
+    lab.keep(hour=11, n=8, runtime="openvino", precision="bf16")
+    parts = {"parity": Parity(0.02, 0.004, 0.05, True)}
+    earlier = measured_before(lab, "resnet50", 20.0, parts=parts, runtime="openvino", precision="bf16")
+    asked = Question("cpu", max_latency_ms=60.0, families=("ResNet",))
+    found = workflows_find.find(lab.store, asked, confirm=0, runtime="openvino", precision="bf16")
+    assert found.pick_run_id == earlier.run_id
+    (told,) = (one.text for one in found.recommendation.reasons if one.rule == "reduced-precision")
+    assert "differed from eager fp32 by at most 0.4 % of the largest value" in told
+
+
+def test_a_setup_whose_calibration_does_not_hold_is_left_out_with_the_reason(lab: Lab) -> None:
+    lab.keep(
+        hour=11, n=5, versions=VERSIONS | {"openvino": "2026.3.0"}, sentinels=0, runtime="openvino", precision="auto"
+    )
+    found = workflows_find.find(lab.store, QUESTION, confirm=0)
+    assert found.not_considered == (
+        "openvino auto was not considered, since its calibration does not hold: it was made with openvino 2026.3.0, "
+        "and 2026.4.0 is installed now: calibrate again with 'python -m advisor calibrate --runtime openvino "
+        "--precision auto'.",
+    )
+
+
 # -- bad input -----------------------------------------------------------------------------------------
 
 
@@ -135,7 +202,7 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(lab: Lab) -> None:
     """One store for all of them: making it takes longer than asking."""
     for fields, said in (
         ({"max_latency_ms": None}, "needs --max-latency-ms"),
-        ({"runtime": "onnxruntime"}, "not calibrated for onnxruntime yet: run 'python -m advisor calibrate --runtime"),
+        ({"runtime": "onnxruntime"}, "not calibrated for onnxruntime yet .*: run 'python -m advisor calibrate --run"),
         ({"batch_size": 8}, "calibrate --batch-size 8'"),
         ({"device_id": "rtx-4090"}, "There is no 'rtx-4090' on this machine: choose --device from"),
     ):  # fmt: skip

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from advisor import answer_json, find_json, tables_find
 from advisor.evidence.store import Store
 from advisor.measure.run import Parity
 from advisor.predict.known import MeasuredHere
-from advisor.records import NearestMiss
-from advisor.workflows_find_answer import FindAnswer
+from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_play import next_request, play
-from tests.invented_search import EAGER, OPENVINO, Bench, by_factor, known
+from tests.invented_search import EAGER, OPENVINO, Bench, bench, by_factor, known, two_runtimes
 from tests.small_data import I7_MS
 
 # within 20 ms, most accurate first: resnet50 224 (80.2 and 81.2, 16 ms), efficientnet_b2 288 (80.6, 18 ms),
 # efficientnet_b2 256 (79.9, 14 ms), mobilenetv4_conv_medium (79.9, 10 ms); at the limit regnety_032 (81.3, 20 ms)
-PROBE = {("mobilenetv3_large_100", 224): MeasuredHere("run-probe", 6.0, (5.9, 6.1), "steady")}  # 75.8 %
-
-
-def bench(built: Store, *, predicted: dict[tuple[str, int], float] | None = None, **more: object) -> Bench:
-    """A machine that is as fast as the i7 in eager mode, and predicted to be; one network was a probe."""
-    setup = known(predicted or I7_MS, measured=PROBE)
-    return Bench(built, (setup,), {"pytorch-eager": I7_MS}, **more)  # type: ignore[arg-type]
 
 
 def steps(found: FindAnswer) -> list[tuple[str, int, bool]]:
@@ -71,7 +61,7 @@ def test_each_step_says_what_was_predicted_why_it_was_chosen_and_what_followed(b
     assert first.p_within == first.candidate.p_within == pytest.approx(norm.cdf(np.log(19 / 16) / 0.1))
     assert first.expected_gain == pytest.approx(first.p_within * (81.2 - 75.8))
     assert first.why == (
-        "96 % likely within 19 ms, and 5.40 points above the best so far: it promises most, 5.17 points."
+        "96 % likely within 19 ms, and then the best so far, 81.20% instead of 75.80%: it promises most."
     )
     assert (first.latency_ms, first.verdict, first.status) == (16.0, "steady", "ok")
     assert first.followed == "Within the budget, and the best so far."
@@ -88,6 +78,15 @@ def test_a_median_within_the_budget_whose_interval_crosses_it_is_no_answer(built
     found = bench(built, half_width=0.2).search(max_latency_ms=19.0, confirm=1)
     assert steps(found) == [("resnet50", 224, False)]
     assert found.path[0].followed.startswith("Its median keeps the budget, the upper end of its interval, 19.2 ms")
+    assert found.pick_run_id == "run-probe"
+
+
+def test_a_noisy_median_whose_interval_crosses_the_budget_is_measured_again_and_then_out(built: Store) -> None:
+    found = bench(built, half_width=0.2, noisy=("resnet50",)).search(max_latency_ms=19.0, confirm=2)
+    assert steps(found) == [("resnet50", 224, False)] * 2
+    crosses = "Its median keeps the budget, the upper end of its interval, 19.2 ms, does not"
+    assert found.path[0].followed == f"{crosses}. Noisy (Busy), so it may be measured once more."
+    assert found.path[1].followed == f"{crosses}: out. Noisy (Busy)."
     assert found.pick_run_id == "run-probe"
 
 
@@ -151,13 +150,13 @@ def test_ties_are_named_but_the_most_accurate_is_the_pick(built: Store) -> None:
         ("regnety_032", 224): MeasuredHere("run-b", 19.0, (18.9, 19.1), "steady"),
     }
     machine = Bench(built, (known(I7_MS, measured=earlier),), {"pytorch-eager": I7_MS})
-    answer = machine.search(confirm=0).recommendation
-    assert answer.pick is not None and answer.pick.weights == "regnety_032.ra_in1k"
-    assert [one.weights for one in answer.ties] == ["resnet50.fb_swsl_ig1b_ft_in1k"]
-    assert answer.runner_up is not None and answer.runner_up.architecture == "resnet50"
-    assert answer.by_family["RegNet"] == answer.pick and answer.by_family["ResNeSt"] is None
-    assert [one.latency_ms for one in answer.front] == [15.0, 19.0]
-    assert answer.feasible == 4  # three weights of resnet50, one of regnety_032
+    found = machine.search(confirm=0).recommendation
+    assert found.pick is not None and found.pick.weights == "regnety_032.ra_in1k"
+    assert [one.weights for one in found.ties] == ["resnet50.fb_swsl_ig1b_ft_in1k"]
+    assert found.runner_up is not None and found.runner_up.architecture == "resnet50"
+    assert found.by_family["RegNet"] == found.pick and found.by_family["ResNeSt"] is None
+    assert [one.latency_ms for one in found.front] == [15.0, 19.0]
+    assert found.feasible == 4  # three weights of resnet50, one of regnety_032
 
 
 def test_a_confirmation_times_the_latency_alone_and_as_exactly_as_any(built: Store) -> None:
@@ -166,6 +165,22 @@ def test_a_confirmation_times_the_latency_alone_and_as_exactly_as_any(built: Sto
     (request,) = machine.requests
     assert (request.architecture, request.img_size, request.threads) == ("resnet50", 224, 2)
     assert (request.extras, request.timing_s) == ((), None)
+
+
+# -- the end -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("unfinished", "said"), [
+    (True, "It ended early after 1 measurement."), (False, "The one measurement that was allowed is made."),
+])  # fmt: skip
+def test_a_search_ended_early_only_where_more_could_have_followed(built: Store, unfinished: bool, said: str) -> None:
+    machine = bench(built)
+    case = machine.case(max_latency_ms=19.0, families=("MobileNet", "EfficientNet"))
+    request = next_request(case, [], confirm=1)
+    assert request is not None
+    played = play(case, [machine.measure(request)])
+    assert played.next is not None
+    assert answer(case, played, Ending("interrupted", unfinished=unfinished, problem="It was closed.")).ended == said
 
 
 # -- limits --------------------------------------------------------------------------------------------
@@ -182,7 +197,7 @@ def test_the_other_limits_are_those_of_recommend(built: Store) -> None:
 def test_memory_is_judged_by_what_was_measured(built: Store) -> None:
     found = bench(built, memory_mb={"resnet50": 600.0}).search(max_latency_ms=19.0, max_memory_mb=300.0)
     assert steps(found)[0] == ("resnet50", 224, False)
-    assert found.path[0].followed == "Its peak memory is over the limit of 300 MB: out."
+    assert found.path[0].followed == "Its peak memory, 600 MB, is over the limit of 300 MB: out."
     pick = found.recommendation.pick
     assert pick is not None and pick.architecture != "resnet50" and pick.peak_memory_mb == 150.0
     # 86.6 M parameters of 4 bytes cannot fit, so these are not even tried
@@ -195,43 +210,6 @@ def test_a_throughput_is_a_latency_too(built: Store) -> None:
     assert pick is not None and pick.latency_ms is not None and pick.latency_ms <= 10.0
 
 
-# -- no answer -----------------------------------------------------------------------------------------
-
-
-def miss(found: FindAnswer) -> NearestMiss:
-    assert found.recommendation.pick is None and found.recommendation.nearest_miss is not None
-    return found.recommendation.nearest_miss
-
-
-def test_a_budget_below_the_fastest_names_it_and_what_would_do(built: Store) -> None:
-    found = Bench(built, (known(I7_MS),), {"pytorch-eager": I7_MS}).search(max_latency_ms=0.5)
-    told = miss(found)
-    assert found.path == () and found.p_missed == 0.0
-    assert told.text.startswith("Nothing was measured within 0.5 ms: the fastest predicted here is mobilenetv4_conv_sm")
-    assert told.text.endswith("--max-latency-ms 3.54 would probably do.")  # 3 ms times exp(0.1645)
-    assert told.relax == (("max_latency_ms", pytest.approx(3.0 * np.exp(0.1645), rel=1e-3)),)
-
-
-def test_without_a_measurement_there_is_no_answer_but_the_chance_of_one(built: Store) -> None:
-    found = Bench(built, (known(I7_MS),), {"pytorch-eager": I7_MS}).search(max_latency_ms=19.0, confirm=0)
-    assert "allow more measurements with --confirm" in miss(found).text
-    assert found.p_missed > 0.99
-    assert found.ended == "No measurement was allowed."
-
-
-def test_limits_that_nothing_passes_name_the_nearest_miss_and_the_limit_to_relax(built: Store) -> None:
-    found = bench(built).search(max_latency_ms=19.0, min_accuracy=99.0)
-    assert "move --min-accuracy from 99 to" in miss(found).text
-    assert found.path == ()
-
-
-def test_a_limit_on_memory_below_all_parameters_names_the_smallest(built: Store) -> None:
-    told = miss(bench(built).search(max_latency_ms=19.0, max_memory_mb=5.0))
-    assert told.text == (
-        "The parameters alone take more than 5 MB in every candidate; regnetx_002.pycls_in1k has the fewest, 2.7 M."
-    )
-
-
 # -- what may be missed --------------------------------------------------------------------------------
 
 
@@ -242,19 +220,50 @@ def test_the_chance_of_having_missed_something_is_that_of_what_is_left(built: St
     found = machine.search(max_latency_ms=20.0, confirm=0, families=("ResNet", "RegNet"))
     assert found.p_missed == pytest.approx(0.5, abs=0.03)
     assert found.missed_points == pytest.approx(0.5 * 0.1, abs=0.005)
-    assert found.promising[0].candidate.weights == "regnety_032.ra_in1k"
-    assert found.promising[0].p_within == pytest.approx(0.5)
     assert "with a probability of 5" in reason(found, "what-may-be-missed")
 
 
+def test_what_has_no_chance_is_not_listed_as_promising(built: Store) -> None:
+    """regnety_032 at 288 px and regnety_160 are more accurate too, but at 32 ms and more as good as never within 20."""
+    earlier = {("resnet50", 224): MeasuredHere("run-a", 15.0, (14.9, 15.1), "steady")}
+    machine = Bench(built, (known(I7_MS, measured=earlier),), {"pytorch-eager": I7_MS})
+    (one,) = machine.search(max_latency_ms=20.0, confirm=0, families=("ResNet", "RegNet")).promising
+    assert (one.candidate.weights, one.candidate.img_size) == ("regnety_032.ra_in1k", 224)
+    assert (one.p_within, one.expected_gain) == (pytest.approx(0.5), pytest.approx(0.5 * 0.1))
+
+
+def test_what_is_hardly_possible_has_no_figure_of_what_it_would_gain(built: Store) -> None:
+    earlier = {("resnet50", 224): MeasuredHere("run-a", 15.0, (14.9, 15.1), "steady")}
+    machine = Bench(built, (known(I7_MS, measured=earlier, deviation=0.02),), {"pytorch-eager": I7_MS})
+    assert reason(machine.search(max_latency_ms=18.0, confirm=0), "what-may-be-missed") == (
+        "Some unmeasured candidate is more accurate and within the budget too with a probability of under 1 %. "
+        "Reckoned from the predictions' intervals."
+    )
+
+
+def test_without_anything_to_beat_no_gain_is_told(built: Store) -> None:
+    machine = Bench(built, (known(I7_MS),), {"pytorch-eager": I7_MS})
+    assert machine.search(max_latency_ms=19.0, confirm=1).path[0].expected_gain is None
+    assert {one.expected_gain for one in machine.search(max_latency_ms=19.0, confirm=0).promising} == {None}
+
+
+# -- licences ------------------------------------------------------------------------------------------
+
+
+def test_a_licence_that_forbids_commercial_use_is_told(built: Store) -> None:
+    found = bench(built).search(max_latency_ms=19.0)
+    assert reason(found, "licence-to-mind") == (
+        "The licence of resnet50.fb_swsl_ig1b_ft_in1k is 'cc-by-nc-4.0', which forbids commercial use. With --licence "
+        "commercial only licences known to allow it pass."
+    )
+
+
+def test_a_licence_that_allows_commercial_use_needs_no_word(built: Store) -> None:
+    found = bench(built).search(max_latency_ms=19.0, licence="commercial")
+    assert "licence-to-mind" not in {one.rule for one in found.recommendation.reasons}
+
+
 # -- runtimes ------------------------------------------------------------------------------------------
-
-
-def two_runtimes(built: Store, **more: object) -> Bench:
-    """OpenVINO is twice as fast as eager mode."""
-    fast = {key: ms / 2 for key, ms in I7_MS.items()}
-    setups = (known(fast, runtime=OPENVINO[0], precision=OPENVINO[1]), known(I7_MS))
-    return Bench(built, setups, {"openvino": fast, "pytorch-eager": I7_MS}, **more)  # type: ignore[arg-type]
 
 
 def test_model_and_runtime_are_chosen_together_and_the_runtime_is_priced(built: Store) -> None:
@@ -301,6 +310,22 @@ def test_reduced_precision_says_whose_accuracy_it_is_and_how_far_the_outputs_dif
     assert "differed from eager fp32 by at most 0.4 % of the largest value, where 5 % is tolerated" in told
 
 
+def test_reduced_precision_that_was_measured_before_says_so_too(built: Store) -> None:
+    machine = two_runtimes(built, parts={"parity": Parity(0.02, 0.004, 0.05, True)})
+    request = next_request(machine.case(max_latency_ms=18.5), [], confirm=1)
+    assert request is not None
+    run = machine.measure(request)
+    assert run.measured is not None and request.precision == "bf16"
+    here = MeasuredHere(run.run_id, run.measured.latency.p50, run.measured.latency.ci95, "steady")
+    fast = {key: ms / 2 for key, ms in I7_MS.items()}
+    earlier = {(request.architecture, request.img_size or 0): here}
+    machine.knowns = (known(fast, runtime=OPENVINO[0], precision=OPENVINO[1], measured=earlier), machine.knowns[1])
+    case = machine.case(max_latency_ms=18.5)
+    found = answer(case, play(case, []), Ending(), earlier={run.run_id: run}.get)
+    assert found.pick_run_id == run.run_id
+    assert "differed from eager fp32 by at most 0.4 % of the largest value" in reason(found, "reduced-precision")
+
+
 # -- the same runs, the same search --------------------------------------------------------------------
 
 
@@ -326,25 +351,3 @@ def test_a_cancelled_run_counts_for_nothing(built: Store) -> None:
     found = machine.after(case, [run], status="cancelled")
     assert found.n_measurements == 0 and found.pick_run_id == "run-probe"
     assert found.ended == "It was cancelled after 0 measurements: this is the answer so far."
-
-
-# -- faces ---------------------------------------------------------------------------------------------
-
-
-def test_json_is_that_of_recommend_with_the_way_to_it(built: Store) -> None:
-    found = two_runtimes(built).search(max_latency_ms=18.5)
-    said = json.loads(json.dumps(find_json.answer(found), allow_nan=False))
-    assert set(said) > set(answer_json.recommendation(found.recommendation))
-    assert said["pick"]["evidence"] == "measured"
-    assert said["n_measurements"] == len(said["measured"]) == len(said["path"])
-    assert said["seconds"] == 12.5 and 0 <= said["p_missed"] <= 1
-    step = said["path"][0]
-    assert set(step["predicted_ms"]) == {"p50", "lo90", "hi90"} and step["ci95"] and step["why"] and step["followed"]
-    assert said["runtime_worth"]["text"] and said["measured"][0]["evidence"] == "measured"
-
-
-def test_the_table_shows_the_way(built: Store) -> None:
-    found = two_runtimes(built).search(max_latency_ms=18.5)
-    printed = [part for part in tables_find.answer(found) if isinstance(part, str)]
-    assert any(part.startswith("1. Nothing is within the budget yet") for part in printed)
-    assert any("What the runtime alone is worth" in part for part in printed)

@@ -298,11 +298,7 @@ def _own_reasons(
         reasons.append(Reason("most-accurate-feasible", text.strip(), ties.SOURCE))
         if pick.evidence != "predicted" and not measured.crossing(question, pick):
             reasons.extend(_near_limit(question, pick))
-        if pick.commercial is not True:
-            text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}'"
-            text += ": read it before shipping." if pick.commercial is None else ", which forbids commercial use."
-            text += " With --licence commercial only licences known to allow it pass."
-            reasons.append(Reason("licence-to-mind", text, "timm's metadata"))
+        reasons += licence_to_mind(pick)
     if chosen.quantised:
         text = (
             "These runs are of quantised networks, but the accuracies are of the float weights: quantised "
@@ -316,6 +312,16 @@ def _own_reasons(
         )
         reasons.append(Reason("quantised-set-aside", text, _OURS))
     return tuple(reasons)
+
+
+def licence_to_mind(pick: Candidate) -> list[Reason]:
+    """What must be said of a pick whose licence is not known to allow commercial use."""
+    if pick.commercial is True:
+        return []
+    text = f"The licence of {pick.weights} is '{pick.licence or 'unknown'}'"
+    text += ": read it before shipping." if pick.commercial is None else ", which forbids commercial use."
+    text += " With --licence commercial only licences known to allow it pass."
+    return [Reason("licence-to-mind", text, "timm's metadata")]
 
 
 def _near_limit(question: Question, pick: Candidate) -> list[Reason]:

@@ -1,0 +1,106 @@
+"""Why a search has no answer: what came closest, and the limit to relax."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from advisor.advice import limits
+from advisor.advice.what_if import nearest_miss
+from advisor.metrics import METRICS
+from advisor.predict.search import chances
+from advisor.records import Candidate, NearestMiss
+from advisor.workflows_find_play import Case, Played
+
+_MS, _MB = METRICS["latency_ms"].show, METRICS["peak_memory_mb"].show
+_LIKELY = 0.5  # from here on something unmeasured is said to be within the latency
+
+
+def miss(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
+    """Why nothing is answered: no candidate passes the other limits, or all are too large, or too slow.
+
+    Args:
+        frame: The candidates within the other limits as they are known now.
+    """
+    if frame.empty:
+        return _outside(case)
+    return _too_large(case, played, frame) or _too_slow(case, played, frame)
+
+
+def _too_large(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss | None:
+    """Where something was measured within the latency and only its memory is in the way: the least that would do."""
+    fast = [option for option, one in played.tested.items() if not one.allowed and one.high_ms <= case.budget_ms]
+    if not fast:
+        return None
+    budget, most = _MS(case.budget_ms), _MB(case.question.max_memory_mb)
+    peaks = {o: peak for o in fast if (peak := played.results[o].peak_memory_mb) is not None}
+    if not peaks:
+        text = f"Of what was measured within {budget} no peak memory is known, and --max-memory-mb is {most}: drop it."
+        return NearestMiss(text, None, (("max_memory_mb", "none"),))
+    least = min(peaks, key=lambda o: (peaks[o], o))
+    one = Candidate.from_row(frame.iloc[case.options.leader[least]].to_dict())
+    text = (
+        f"Nothing that was measured within {budget} keeps to {most} of peak memory: {one.weights} at {one.img_size} px "
+        f"needs the least, {_MB(peaks[least])} ({_MS(one.latency_ms)}, {one.runtime} {one.precision}). "
+        f"--max-memory-mb {_rounded_up(peaks[least])} would do."
+    )
+    if _more_to_try(case, played):
+        text += " Something unmeasured may need less: allow more measurements with --confirm."
+    return NearestMiss(text, one.weights, (("max_memory_mb", peaks[least]),))
+
+
+def _too_slow(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
+    """Where nothing was measured within the latency: the fastest, and what would do."""
+    budget = case.budget_ms
+    guesses = frame["evidence"] == "predicted"
+    able = {"measured": frame[~guesses], "predicted": frame[guesses & ~frame["option"].isin(played.failed)]}
+    said, would_do = [], []
+    for evidence, rows in able.items():
+        if rows.empty:
+            continue
+        one = Candidate.from_row(rows.iloc[int(rows["latency_ms"].to_numpy().argmin())].to_dict())
+        low, high = one.interval_of("latency_ms") or (0.0, 0.0)
+        said.append(
+            f"the fastest {evidence} here is {one.weights} at {one.img_size} px with {_MS(one.latency_ms)} "
+            f"({low:.4g}–{high:.4g}, {one.runtime} {one.precision})"
+        )
+        if high > budget:
+            would_do.append((high, one))
+    whole = " with its whole interval" if (able["measured"]["latency_ms"] <= budget).any() else ""
+    text = f"Nothing was measured within {_MS(budget)}{whole}: {', and '.join(said) or 'no candidate runs here'}."
+    if _more_to_try(case, played):
+        return NearestMiss(f"{text} Something unmeasured probably is: allow more measurements with --confirm.")
+    if not would_do:
+        return NearestMiss(text)
+    to, one = min(would_do, key=lambda pair: pair[0])
+    text += f" --max-latency-ms {_rounded_up(to)} would probably do."
+    return NearestMiss(text, one.weights, (("max_latency_ms", to),))
+
+
+def _more_to_try(case: Case, played: Played) -> bool:
+    """Whether something unmeasured is rather within the latency than not."""
+    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    return bool(len(within) and within.max() > _LIKELY)
+
+
+def _outside(case: Case) -> NearestMiss:
+    """The nearest miss where no candidate is within the limits that need no measurement."""
+    every, question = case.options.everything, replace(case.question, max_memory_mb=None)
+    too_large = case.options.broken.drop(columns="max_memory_mb", errors="ignore")
+    small_enough = every[~too_large.any(axis=1)]
+    if small_enough.empty:
+        return nearest_miss(every, limits.broken(every, question), limits.excess(every, question), question)
+    one = small_enough.sort_values(["params_m", "weights"]).iloc[0]
+    text = (
+        f"The parameters alone take more than {_MB(case.question.max_memory_mb)} in every candidate; {one['weights']} "
+        f"has the fewest, {METRICS['params_m'].show(one['params_m'])}."
+    )
+    return NearestMiss(text, str(one["weights"]))
+
+
+def _rounded_up(value: float) -> str:
+    """Three figures, not less than the value."""
+    digits = 2 - int(np.floor(np.log10(value)))
+    return f"{np.ceil(value * 10.0**digits) / 10.0**digits:.{max(digits, 0)}f}"
