@@ -173,6 +173,11 @@ def refresh_report(report: RefreshReport) -> Iterator[Printable]:
     for word, examples in (("new", report.new), ("changed", report.changed), ("gone", report.gone)):
         for text in examples:
             yield f"  {word}: {text}"
+    if report.folder is not None:
+        yield (
+            "What was predicted for published devices was made from the earlier tables and is not shown any more: run "
+            "'python -m advisor build-holes' to predict it anew."
+        )
 
 
 def build_report(report: BuildReport) -> Iterator[Printable]:

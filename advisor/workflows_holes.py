@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import pandas as pd
 
 from advisor import workflows_predict
 from advisor.advice.predicted import HIGH, LOW
-from advisor.advice.setups import describe_setup
-from advisor.errors import BadQuestion
+from advisor.advice.setups import describe_setup, meant
+from advisor.errors import BadQuestion, DataError
 from advisor.evidence.store import Store
 from advisor.predict import hole_files, profile_files
 from advisor.predict.columns import columns
@@ -28,7 +29,10 @@ SOURCE_ID = "prediction"
 _BUT_BATCH = [name for name in SETUP if name != "batch_size"]
 _SPEEDS = ("latency_ms", "throughput_per_s")
 _WITHIN = NormalDist().inv_cdf(0.95)
-_NARROWED = ("runtime", "precision", "layout", "batch_size")
+_NARROWED = ("runtime", "precision", "layout")
+_OUTDATED = (
+    "what is predicted was made from other published results than those in use: run 'python -m advisor build-holes'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def build_holes(store: Store, progress: Progress) -> HolesReport:
 
 def made_from(store: Store) -> str:
     """The hash of what the predictions are made from."""
-    return store.published_hash() + profile_files.content_hash()
+    return _made_from(store, store.version(), profile_files.content_hash())
 
 
 def _published_anywhere(runs: pd.DataFrame) -> dict[tuple[object, ...], set[tuple[str, int]]]:
@@ -106,15 +110,31 @@ def _decidable(store: Store, positions: dict[tuple[str, int], int]) -> dict[tupl
 
 
 def holes_of(store: Store, device_id: str, task: str) -> pd.DataFrame:
-    """What is predicted for a published device, as rows of the query `runs`; none where nothing honest is."""
-    return _holes_of(hole_files.load(store.data), device_id, task)
+    """What is predicted for a published device, as rows of the query `runs`.
+
+    None where nothing honest is, or where what is predicted was made from other results than those in use.
+    """
+    found = hole_files.load(store.data)
+    if found.verdicts.empty or not _current(store, found):
+        return pd.DataFrame()
+    return _holes_of(found, device_id, task)
+
+
+def _current(store: Store, found: Holes) -> bool:
+    """Whether holes were made from the published results and cost profiles in use: a refresh changes the former."""
+    with contextlib.suppress(DataError):  # no profiles: they are told of where they are needed
+        return found.made_from == made_from(store)
+    return False
+
+
+@functools.lru_cache(maxsize=4)
+def _made_from(store: Store, _version: str, profiles_hash: str) -> str:
+    return store.published_hash() + profiles_hash
 
 
 @functools.lru_cache(maxsize=16)
 def _holes_of(holes: Holes, device_id: str, task: str) -> pd.DataFrame:
     verdicts = holes.verdicts
-    if verdicts.empty:
-        return pd.DataFrame()
     here = verdicts[(verdicts["device_id"] == device_id) & (verdicts["task"] == task) & (verdicts["n_predicted"] > 0)]
     rows = holes.predictions[holes.predictions["setup"].isin(here.index)]
     setups = here.loc[rows["setup"], [*SETUP, "quantities", "n_rows", "coverage", "median_error"]]
@@ -160,13 +180,18 @@ def refusal(store: Store, question: Question) -> str:
 
     The setup with the most networks among those asked for speaks.
     """
-    verdicts = hole_files.load(store.data).verdicts
+    found = hole_files.load(store.data)
+    verdicts = found.verdicts
     if verdicts.empty:
         return ""
+    if not _current(store, found):
+        return f"None is predicted either: {_OUTDATED}."
     here = verdicts[(verdicts["device_id"] == question.device_id) & (verdicts["task"] == question.task)]
     for name in _NARROWED:
         if (asked := getattr(question, name)) is not None:
-            here = here[here[name] == asked]
+            here = here[here[name].isin(meant(asked, here[name].unique()))]
+    if question.batch_size is not None:
+        here = here[here["batch_size"] == question.batch_size]
     if here.empty:
         fewer = f"fewer than {hole_files.MIN_ROWS} networks are published there in one setup"
         return f"None is predicted either: not enough evidence, {fewer}."

@@ -152,13 +152,13 @@ def test_networks_beyond_those_that_are_published_are_left_out(profiles: Profile
 # -- the files -----------------------------------------------------------------------------------------
 
 
-def _made(profiles: Profiles, folder: Path) -> hole_files.Holes:
+def _made(profiles: Profiles, folder: Path, made_from: str = "data-1") -> hole_files.Holes:
     other = replace(GOOD, setup=setup_of("b"), median_error=0.5)
     found = [
         (Filled(GOOD, np.array([1, 4]), Posterior(np.log([2.0, 3.0]), np.array([0.1, 0.2]))), "latency_ms"),
         (Filled(other, np.empty(0, int), Posterior(np.empty(0), np.empty(0))), "latency_ms throughput_per_s"),
     ]
-    return hole_files.save(found, profiles, folder, made_from="data-1")
+    return hole_files.save(found, profiles, folder, made_from=made_from)
 
 
 def test_what_was_written_is_read(profiles: Profiles, tmp_path: Path) -> None:
@@ -185,6 +185,20 @@ def test_files_of_different_builds_are_refused(profiles: Profiles, tmp_path: Pat
     path.unlink()
     with pytest.raises(DataError, match="build-holes"):
         hole_files.load(tmp_path)
+
+
+def test_holes_of_other_results_than_those_in_use_are_not_shown(profiles: Profiles, small: Store) -> None:
+    _made(profiles, small.data, workflows_holes.made_from(small))
+    device_id = GOOD.setup.device_id
+    assert len(workflows_holes.holes_of(small, device_id, "infer")) == 2
+    assert "other published results" not in workflows_holes.refusal(small, Question(device_id))
+    newer = next((small.data / "published").glob("*.speed.csv"))
+    newer.write_bytes(newer.read_bytes() + b"\n")
+    assert workflows_holes.holes_of(small, device_id, "infer").empty
+    assert workflows_holes.refusal(small, Question(device_id)) == (
+        "None is predicted either: what is predicted was made from other published results than those in use: run "
+        "'python -m advisor build-holes'."
+    )
 
 
 def test_building_needs_two_published_devices(small: Store) -> None:
@@ -273,3 +287,10 @@ def test_explaining_a_hole_gives_the_prediction(shipped: Store) -> None:
 def test_setup_without_a_test_says_so(shipped: Store) -> None:
     narrow = Question("raspberry-pi-5-cpu", max_latency_ms=50.0)
     assert "fewer than 20 networks are published there in one setup" in workflows_holes.refusal(shipped, narrow)
+
+
+@pytest.mark.parametrize("runtime", ["pytorch", "pytorch-eager"])
+def test_a_kind_of_runtime_is_understood_as_where_results_are_chosen(shipped: Store, runtime: str) -> None:
+    asked = Question("jetson-agx-xavier", families=("ResNeSt", "LeViT"), runtime=runtime)
+    (said,) = (one.text for one in workflows.recommend(shipped, asked).reasons if one.rule == "families-not-predicted")
+    assert "its 21 networks are of 5 families, and 8 are needed" in said

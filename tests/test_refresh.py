@@ -14,6 +14,7 @@ from advisor.errors import AdvisorError, RefreshFailed, StoreUnusable
 from advisor.evidence import download
 from advisor.evidence.refresh import RefreshReport, refresh
 from advisor.evidence.store import Store
+from advisor.tables import refresh_report
 from tests import upstream_server
 from tests.small_data import INFER_4090, INFER_I7, WEIGHTS
 from tests.upstream_server import Answer, Server, raw_tables
@@ -92,6 +93,14 @@ def test_new_changed_and_gone_rows_are_told_apart(small: Store, server: Server, 
     assert report.gone == (f"resnet34 at 224 px {setup}: 12000.00",)
     assert speed_of(small, "resnet18", "rtx-4090") == [23000.0, 27500.0]
     assert speed_of(small, "resnet34", "rtx-4090") == [15000.0]  # the compiled run is in another file
+
+
+def test_a_refresh_says_that_older_predictions_are_not_shown_any_more(
+    small: Store, server: Server, tables: dict[str, str]
+) -> None:
+    assert "build-holes" not in str(list(refresh_report(refresh(small, url=server.url))))
+    edit(server, GPU_FILE, "22000.00", "22500.00", tables)
+    assert "run 'python -m advisor build-holes'" in list(refresh_report(refresh(small, url=server.url)))[-1]
 
 
 def test_only_one_refreshed_folder_is_kept(small: Store, server: Server, tables: dict[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,6 +156,15 @@ def _best(runs: pd.DataFrame, rows: np.ndarray, loss: np.ndarray, last: np.ndarr
     return np.asarray(ordered[~keys.duplicated().to_numpy(bool)])
 
 
+def meant(name: str, present: Iterable[str]) -> list[str]:
+    """Which of the runtimes, precisions or layouts that are there a name means: itself, else its kinds.
+
+    So 'pytorch' means 'pytorch-eager' and 'pytorch-compile' unless something is called just that.
+    """
+    there = list(present)
+    return [name] if name in there else [one for one in there if one.startswith(f"{name}-")]
+
+
 def _narrowed(runs: pd.DataFrame, question: Question, device_name: str) -> np.ndarray:
     mask = np.ones(len(runs), dtype=bool)
     for column in ("runtime", "precision", "layout"):
@@ -163,7 +172,7 @@ def _narrowed(runs: pd.DataFrame, question: Question, device_name: str) -> np.nd
         if name is None or runs.empty:
             continue
         present = sorted(v for v in runs[column][mask].unique() if v)
-        match = [name] if name in present else [v for v in present if v.startswith(f"{name}-")]
+        match = meant(name, present)
         if not match:
             there = f"{known_word(runs)} there: {', '.join(present) or f'none that says its {column}'}"
             raise BadQuestion(f"{device_name} has no {question.task} results with {column} '{name}'; {there}.")
