@@ -49,12 +49,12 @@ def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Rec
     if pick is not None and (one.weights, one.img_size) == (pick.weights, pick.img_size):
         return Explanation(one, (), None, f"{one.weights} at {one.img_size} px is the pick.")
     better = _dominating(one, feasible, answer.axis)
-    metric, speed = METRICS[question.accuracy], METRICS[answer.axis]
+    metric = METRICS[question.accuracy]
     if better is not None:
         text = (
             f"{one.weights} at {one.img_size} px fits the limits but {better.weights} at {better.img_size} px "
             f"is at least as good in both: {metric.show(better.accuracy)} against {metric.show(one.accuracy)}, "
-            f"{speed.show(getattr(better, answer.axis))} against {speed.show(getattr(one, answer.axis))}."
+            f"{_judged(better, answer.axis)} against {_judged(one, answer.axis)}."
         )
     else:
         behind = (pick.accuracy or 0.0) - (one.accuracy or 0.0) if pick else 0.0
@@ -64,6 +64,14 @@ def _one(one: Candidate, feasible: pd.DataFrame, question: Question, answer: Rec
             else f"{one.weights} at {one.img_size} px is tied with the pick, which the rules for ties prefer."
         )
     return Explanation(one, (), better, text)
+
+
+def _judged(one: Candidate, axis: Axis) -> str:
+    """The speed that decides, in words: of a predicted one the slow end of its interval."""
+    shown = METRICS[axis].show(one.guarded(axis))
+    if one.evidence != "predicted":
+        return shown
+    return f"{shown} (the {'95' if axis == 'latency_ms' else '5'} % quantile of what is predicted)"
 
 
 def explain_beside(beside: pd.DataFrame, question: Question, axis: Axis, name: str) -> tuple[Explanation, ...]:
@@ -85,7 +93,7 @@ def explain_beside(beside: pd.DataFrame, question: Question, axis: Axis, name: s
 def _dominating(one: Candidate, feasible: pd.DataFrame, axis: Axis) -> Candidate | None:
     """The most accurate feasible candidate that dominates `one`, ties by name."""
     points = losses(feasible, axis)
-    speed = getattr(one, axis)
+    speed = one.guarded(axis) or 0.0
     here = (-(one.accuracy or 0.0), speed if axis == "latency_ms" else -speed)
     wins = (points <= here).all(axis=1) & (points < here).any(axis=1)
     if not wins.any():
