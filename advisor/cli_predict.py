@@ -87,7 +87,7 @@ def _report(report: BuildReport) -> Iterator[Printable]:
 
 @click.command()
 @click.option("--draws", type=click.IntRange(1, 1000), default=DRAWS, show_default=True, help="Random probe sets.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random probe sets.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random probe sets.")
 @click.option("--save", is_flag=True, help="Keep it in data/backtest.json, which the page This machine shows.")
 @as_json
 def backtest(draws: int, seed: int, save: bool, json_: bool) -> None:

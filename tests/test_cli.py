@@ -142,6 +142,7 @@ def test_models_claims_and_explain_answer_in_json(run) -> None:  # type: ignore[
         (["models", "--family", "Resnets"], "Unknown family 'Resnets'"),
         (["import", "no-such-file.csv"], "no-such-file.csv"),
         (["refresh", "--url", "http://127.0.0.1:9"], "127.0.0.1:9"),
+        (["backtest", "--seed", "-1"], "-1 is not in the range x>=0"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
 )

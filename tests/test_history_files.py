@@ -55,6 +55,17 @@ def test_a_file_of_other_data_or_a_damaged_one_is_as_good_as_none(
     assert history_files.load(path, profiles, made_from="abc") is None
 
 
+def test_a_byte_that_is_damaged_anywhere_raises_nothing(tmp_path: Path, profiles: Profiles, past: History) -> None:
+    path = tmp_path / "h.npz"
+    history_files.save(path, past, Prior(), made_from="abc")
+    whole = path.read_bytes()
+    found = []
+    for at in range(0, len(whole), max(1, len(whole) // 200)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        found.append(history_files.load(path, profiles, made_from="abc"))
+    assert found.count(None) > len(found) / 2  # the others are bytes that nobody reads
+
+
 def test_a_folder_that_is_a_file_is_said(tmp_path: Path, past: History) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="could not be written to"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from advisor.predict.whole_files import write_whole
 
 NAME = "history.npz"
 FORMAT = "1"  # another one where the method or this file's shape changes, so that older files are made anew
+# a byte that is wrong anywhere; of what zipfile takes for a compression or a cipher that it lacks it says RuntimeError
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _SCALES = tuple(field.name for field in fields(Scales))
 
 
@@ -57,7 +60,7 @@ def load(path: Path, profiles: Profiles, *, made_from: str) -> tuple[History, Pr
             if str(found["made_from"]) != FORMAT + made_from:
                 return None
             return _history(dict(found), profiles)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+    except _DAMAGED:
         return None
 
 
