@@ -19,7 +19,7 @@ _OPTIONS = (
     click.option("--max-latency-ms", type=float, required=True, help="One forward pass of one batch, at most."),
     click.option(
         "--runtime", default=workflows_find.BEST, show_default=True,
-        help=f"{', '.join(RUNTIMES)}, or '{workflows_find.BEST}' to choose among all calibrated setups.",
+        help=f"{', '.join(RUNTIMES)}, or '{workflows_find.BEST}' to choose among all that are installed.",
     ),
     click.option("--precision", help=f"Only this precision: {', '.join(PRECISIONS)}."),
     LAYOUT,

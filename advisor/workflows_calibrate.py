@@ -121,27 +121,29 @@ def calibrate(
     return finished(store, submit_calibration(store, asked, budget_s=budget_s), on_change)
 
 
-def submit_calibration(store: Store, asked: Asked, *, budget_s: float = BUDGET_S) -> str:
-    """Queue a calibration; the id of its job.
+def submit_calibration(
+    store: Store, asked: Asked, *, n_probes: int | None = None, budget_s: float = BUDGET_S
+) -> str:  # fmt: skip
+    """Queue a calibration of `N_PROBES` probes or another number; the id of its job.
 
     Raises:
         BadQuestion: A budget that makes no sense.
     """
     if not 0 < budget_s <= MAX_BUDGET_S:  # NaN fails too
         raise BadQuestion(f"--budget-s must be more than 0 and at most {MAX_BUDGET_S:g} s, not {budget_s:g}.")
-    order: list[str] = []
+    n, order = N_PROBES if n_probes is None else n_probes, list[str]()
 
     def follow(runs: tuple[Run, ...]) -> Request | None:
         from advisor.predict.predictor import MIN_PROBES
 
         if not order:  # here, because choosing takes a second and a click must not
             order.extend(probe_order(store, asked))
-        return calibrating.next_probe(asked, order, runs, n=N_PROBES, least=MIN_PROBES, budget_s=budget_s)
+        return calibrating.next_probe(asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s)
 
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     return workflows_measure.submit(
         store, [], title=asked.title, sweep_id=calibrating.new_id(asked, unique), sentinel=asked.sentinel,
-        follow=follow, n_expected=N_PROBES,
+        follow=follow, n_expected=n,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
 from advisor.measure import machine
 from advisor.measure.job_state import JobState
-from advisor.measure.request import RUNTIMES
+from advisor.measure.request import RUNTIMES, Request
 from advisor.measure.run import Run
 from advisor.predict.known import Known
 from advisor.predict.staleness import in_a_sentence
@@ -46,7 +46,8 @@ def find(
 
     Args:
         question: `device_id` is a target (cpu, cuda:N, mps) or any name of this machine; `max_latency_ms` must be set.
-        runtime: One of `request.RUNTIMES`, or "best" to choose among all calibrated setups.
+        runtime: One of `request.RUNTIMES`, or "best" to choose among all setups that are calibrated and all runtimes
+            that are installed: where nothing is known of one, a few networks are measured with it first.
         confirm: Most measurements.
         budget_s: No measurement is begun after so many seconds; None does not limit them.
 
@@ -54,13 +55,43 @@ def find(
         BadQuestion: Nothing is calibrated, no latency is asked for, or an option that makes no sense.
         UnknownName: A family or runtime that is not known.
     """
+    before = submit_probes(store, question, runtime=runtime, precision=precision)
     job_id = submit_find(
         store, question, runtime=runtime, precision=precision, confirm=confirm, budget_s=budget_s
     )  # fmt: skip
-    # an interrupt has cancelled the job by now, and what was measured is an answer too
-    with suppress(KeyboardInterrupt):
-        workflows_measure.finished(store, job_id, on_change)
+    try:
+        for one in (*before, job_id):
+            workflows_measure.finished(store, one, on_change)
+    except KeyboardInterrupt:  # what was measured is an answer too
+        for one in (*before, job_id):
+            workflows_measure.jobs(store).cancel(one)
+        workflows_measure.jobs(store).wait(job_id)
     return answer_of(store, question, job_id, runtime=runtime, precision=precision)
+
+
+def submit_probes(
+    store: Store, question: Question, *, runtime: str = BEST, precision: str | None = None
+) -> list[str]:  # fmt: skip
+    """Queue a few probes of each installed runtime of which nothing is known yet, where the runtime is left open.
+
+    A search that is submitted after them takes these runtimes in.
+
+    Returns:
+        The ids of the jobs, in order.
+
+    Raises:
+        As `find`.
+    """
+    from advisor import workflows_find_probing
+
+    case = case_of(store, question, runtime=runtime, precision=precision)
+    if runtime != BEST or precision is not None or question.layout is not None:
+        return []
+    wanted = workflows_find_probing.unprobed(
+        store, case.target, workflows_known.known(store, case.target, batch_size=None),
+        batch_size=question.batch_size or 1, threads=machine.usable_threads(),
+    )  # fmt: skip
+    return workflows_find_probing.submit_probes(store, wanted)
 
 
 def submit_find(
@@ -72,12 +103,19 @@ def submit_find(
 
     if not 0 <= confirm <= MAX_CONFIRM:
         raise BadQuestion(f"--confirm must be 0 to {MAX_CONFIRM}, not {confirm}.")
-    case = case_of(store, question, runtime=runtime, precision=precision)
+    case_of(store, question, runtime=runtime, precision=precision)  # refuses what cannot be answered
+    case: list[Case] = []
+
+    def follow(runs: tuple[Run, ...]) -> Request | None:
+        if not case:  # only now, when what was queued before is there
+            case.append(case_of(store, question, runtime=runtime, precision=precision))
+        return next_request(case[0], runs, confirm=confirm)
+
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     return workflows_measure.submit(
         store, [], title=f"Find the best within {question.max_latency_ms:g} ms",
         sweep_id=f"{PREFIX}{_digits(question, runtime, precision)}-{unique}",
-        follow=lambda runs: next_request(case, runs, confirm=confirm), n_expected=confirm, budget_s=budget_s,
+        follow=follow, n_expected=confirm, budget_s=budget_s,
     )  # fmt: skip
 
 

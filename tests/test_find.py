@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from advisor import workflows_find, workflows_find_play, workflows_known, workflows_measure
+from advisor import (
+    workflows_find,
+    workflows_find_play,
+    workflows_find_probing,
+    workflows_known,
+    workflows_measure,
+)
 from advisor.cli import main
 from advisor.errors import BadQuestion, UnknownName
 from advisor.evidence.store import Store
@@ -19,6 +25,7 @@ from advisor.measure.job_state import JobState
 from advisor.measure.request import Request
 from advisor.measure.run import Parity, Run
 from advisor.measure.sweep import SENTINEL
+from advisor.predict.calibration import PREFIX
 from advisor.predict.history import History, history
 from advisor.records import Question
 from advisor.workflows_find_play import Case, next_request
@@ -42,7 +49,7 @@ def past() -> History:
 
 @pytest.fixture
 def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32")])
     with opened(ready, past, tmp_path / "fake", monkeypatch) as found:
         found.keep(n=8)
         yield found
@@ -66,6 +73,43 @@ def test_a_search_measures_and_answers_with_what_is_true(lab: Lab) -> None:
     kept = workflows_measure.runs(lab.store)
     mine = kept[kept["sweep_id"].str.startswith("find-")]
     assert sorted(mine["run_id"]) == sorted(run.run_id for run in found.runs)
+    assert found.not_considered == ()
+
+
+def test_a_few_probes_let_an_installed_runtime_take_part(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = [
+        ("pytorch-eager", "fp32"), ("pytorch-compile", "fp32"), ("openvino", "fp32"), ("openvino", "auto"),
+    ]  # fmt: skip
+    monkeypatch.setattr(machine, "offers", lambda _target: offered)
+    found = workflows_find.find(lab.store, QUESTION, confirm=1)
+    kept = workflows_measure.runs(lab.store)
+    probed = kept[kept["sweep_id"].str.startswith(PREFIX) & (kept["runtime"] == "openvino")]
+    assert len(probed) == workflows_find_probing.N_PROBES
+    assert found.not_considered[0] == (
+        "pytorch-compile fp32 was not considered, since it is installed but not calibrated: run 'python -m advisor "
+        "calibrate --runtime pytorch-compile'."
+    )
+    assert not any("openvino auto" in note for note in found.not_considered)
+    assert workflows_find.submit_probes(lab.store, QUESTION) == []  # once is enough
+
+
+@pytest.mark.parametrize("asked", [{"runtime": "pytorch-eager"}, {"precision": "fp32"}])
+def test_where_the_runtime_is_given_no_other_one_is_probed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+) -> None:
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
+    assert workflows_find.submit_probes(lab.store, QUESTION, **asked) == []
+
+
+def test_a_runtime_that_does_not_run_is_probed_once_and_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
+    lab.obey(latency_ms={})
+    for n_jobs in (1, 0):
+        job_ids = workflows_find.submit_probes(lab.store, QUESTION)
+        assert len(job_ids) == n_jobs
+        for job_id in job_ids:
+            workflows_measure.finished(lab.store, job_id, lambda _state: None)
+    found = workflows_find.find(lab.store, QUESTION, confirm=0)
     assert found.not_considered == (
         "openvino auto was not considered, since it is installed but not calibrated: run 'python -m advisor calibrate "
         "--runtime openvino --precision auto'.",
@@ -183,12 +227,14 @@ def test_a_pick_that_was_measured_before_tells_how_far_its_outputs_differ(lab: L
     assert "differed from eager fp32 by at most 0.4 % of the largest value" in told
 
 
-def test_a_setup_whose_calibration_does_not_hold_is_left_out_with_the_reason(lab: Lab) -> None:
+def test_a_setup_whose_calibration_does_not_hold_is_left_out_with_the_reason(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
     lab.keep(
         hour=11, n=5, versions=VERSIONS | {"openvino": "2026.3.0"}, sentinels=0, runtime="openvino", precision="auto"
     )
-    found = workflows_find.find(lab.store, QUESTION, confirm=0)
-    assert found.not_considered == (
+    assert workflows_find.case_of(lab.store, QUESTION).notes == (
         "openvino auto was not considered, since its calibration does not hold: it was made with openvino 2026.3.0, "
         "and 2026.4.0 is installed now: calibrate again with 'python -m advisor calibrate --runtime openvino "
         "--precision auto'.",

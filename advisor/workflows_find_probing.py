@@ -1,0 +1,53 @@
+"""Before a search: a few probes of each installed runtime of which nothing is known, so that it can take part.
+
+Setups of one device share the structure of the operators, so a few networks tell of a second runtime what a dozen tell
+of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from advisor import workflows_calibrate, workflows_known, workflows_measure
+from advisor.evidence.store import Store
+from advisor.measure import machine
+from advisor.predict import calibration as calibrating
+from advisor.predict.calibration import Asked
+from advisor.predict.known import Known
+
+N_PROBES = 5
+BUDGET_S = 25.0  # of one runtime; converting a network takes longer than timing it
+# compiling takes up to a minute a network: it takes part once the user has calibrated it
+_SLOW = ("pytorch-compile",)
+
+
+def unprobed(store: Store, target: str, knowns: Iterable[Known], *, batch_size: int, threads: int) -> list[Asked]:
+    """The setups worth a few probes: one of each installed runtime, in the precision that it takes by itself.
+
+    One that was asked for before and gave nothing is left alone.
+
+    Args:
+        knowns: What is known of the target, in all setups.
+    """
+    there = {one.setup.runtime for one in knowns if one.setup.batch_size == batch_size}
+    offered = dict(machine.offers(target))  # of several precisions the last one: the plainest comes first
+    asked = [
+        Asked(target, runtime, precision, "nchw", batch_size, threads)
+        for runtime, precision in offered.items() if runtime not in there and runtime not in _SLOW
+    ]  # fmt: skip
+    return [one for one in asked if not _tried(store, one)]
+
+
+def submit_probes(store: Store, asked: Iterable[Asked]) -> list[str]:
+    """Queue a small calibration of each; the ids of the jobs."""
+    return [
+        workflows_calibrate.submit_calibration(store, one, n_probes=N_PROBES, budget_s=BUDGET_S) for one in asked
+    ]  # fmt: skip
+
+
+def _tried(store: Store, asked: Asked) -> bool:
+    if any(one.asked == asked for one, _ in workflows_known.stale_calibrations(store)):
+        return False
+    begun = calibrating.new_id(asked, "")
+    sweeps = workflows_measure.runs(store, deleted=True)["sweep_id"]
+    return bool(sweeps.str.startswith(begun).any())
