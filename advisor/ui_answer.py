@@ -171,14 +171,14 @@ def ties_and_rejections(answer: Recommendation) -> None:
     metric = METRICS[answer.question.accuracy]
     lines = ["**Tied with the pick**", ""] if answer.ties else []
     lines += [
-        f"- `{one.weights}` {one.img_size} px · {metric.show(one.accuracy)} · {ui.family(one.family)}{_if_noisy(one)}"
+        f"- `{one.weights}` {one.img_size} px · {metric.show(one.accuracy)} · {ui.family(one.family)}{_known_as(one)}"
         for one in answer.ties[:_TIES_SHOWN]
     ]
     if len(answer.ties) > _TIES_SHOWN:
         lines.append(f"- and {len(answer.ties) - _TIES_SHOWN} more")
     if answer.runner_up is not None:
         shown = metric.show(answer.runner_up.accuracy)
-        lines += ["", f"**Next best architecture:** `{answer.runner_up.weights}`, {shown}{_if_noisy(answer.runner_up)}"]
+        lines += ["", f"**Next best architecture:** `{answer.runner_up.weights}`, {shown}{_known_as(answer.runner_up)}"]
     st.markdown("\n".join(lines))
     counts = " · ".join(f"{views.LIMIT_WORDS.get(name, name)} {n:,}" for name, n in answer.rejected.items() if n)
     st.caption(
@@ -187,7 +187,10 @@ def ties_and_rejections(answer: Recommendation) -> None:
     )
 
 
-def _if_noisy(one: Candidate) -> str:
+def _known_as(one: Candidate) -> str:
+    """What is to be known of a speed that is neither published nor measured steadily."""
+    if one.evidence == "predicted":
+        return f" · {ui.evidence_badge('predicted')}"
     return " · ≈ noisy" if one.verdict == "noisy" else ""
 
 

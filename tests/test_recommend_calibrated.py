@@ -184,6 +184,14 @@ def test_page_lists_what_could_also_meet_the_limit(page: AppTest) -> None:
 
 
 @in_the_harness
+def test_page_says_of_ties_and_the_next_best_that_they_are_predicted(page: AppTest) -> None:
+    (said,) = (m.value for m in page.markdown if "**Next best architecture:**" in m.value)
+    badge = ":orange-badge[:material/function: predicted]"
+    told = {line for line in said.splitlines() if line.startswith(("- `", "**Next"))}
+    assert {badge in line for line in told if "efficientnet_b0" not in line and "resnet18" not in line} == {True}
+
+
+@in_the_harness
 def test_page_can_leave_predictions_out(page: AppTest) -> None:
     page.segmented_control(key="rec_evidence").set_value("known").run()
     assert "efficientnet_b0" in headline(page)

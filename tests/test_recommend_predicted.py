@@ -154,8 +154,17 @@ def test_asking_again_with_the_moved_limit_admits_the_prediction(ready: Store) -
     guesses = here(guess("vit_base_patch16_224", 10.0))
     change = next(w for w in ask(ready, guesses, max_latency_ms=11.0).what_if if w.limit == "max_latency_ms")
     assert change.to == pytest.approx(12.0)
+    assert change.text.endswith("at 224 px (speed predicted).")
     again = picked(ask(ready, guesses, max_latency_ms=float(change.to)))
     assert again.weights == change.weights
+
+
+def test_a_nearest_miss_that_is_only_predicted_says_so(ready: Store) -> None:
+    miss = ask(ready, here(guess("vit_base_patch16_224", 2.0)), max_latency_ms=2.1, min_accuracy=84).nearest_miss
+    assert miss is not None
+    assert "vit_base_patch16_224" in miss.text and ", speed predicted)" in miss.text
+    published = ask(ready, here(guess("vit_base_patch16_224", 99.0)), max_latency_ms=1.0).nearest_miss
+    assert published is not None and "predicted" not in published.text
 
 
 # -- which evidence speaks -----------------------------------------------------------------------------

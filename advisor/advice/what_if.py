@@ -82,8 +82,12 @@ def _worded(limit: str, to: float | str, answer: Candidate, question: Question, 
             "pretraining": f"with pretraining on {answer.pretraining}",
             "families": f"from the family {to}",
         }[limit]
-    text = f"{gain:+.1f} points {price}: {answer.weights} at {answer.img_size} px."
+    text = f"{gain:+.1f} points {price}: {answer.weights} at {answer.img_size} px{_if_predicted(answer.evidence)}."
     return WhatIf(limit, to, gain, answer.weights, text)
+
+
+def _if_predicted(evidence: str) -> str:
+    return " (speed predicted)" if evidence == "predicted" else ""
 
 
 def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame, question: Question) -> NearestMiss:
@@ -124,9 +128,10 @@ def nearest_miss(frame: pd.DataFrame, broken: pd.DataFrame, excess: pd.DataFrame
             to = str(best["family"]) if limit == "families" else _RELAXED_POLICY[limit]
             says.append(f"allow {option_name(limit)} {to}")
             relax.append((limit, to))
-    accuracy = METRICS[question.accuracy].show(float(best["accuracy"]))
+    known = METRICS[question.accuracy].show(float(best["accuracy"]))
+    known += ", speed predicted" if best["evidence"] == "predicted" else ""
     text = (
-        f"Nothing fits all limits. The nearest miss is {best['weights']} at {best['img_size']} px ({accuracy}): "
+        f"Nothing fits all limits. The nearest miss is {best['weights']} at {best['img_size']} px ({known}): "
         f"{' and '.join(says)}."
     )
     return NearestMiss(text, str(best["weights"]), tuple(relax))
