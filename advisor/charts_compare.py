@@ -16,7 +16,6 @@ _BLUE, _ORANGE, _GREEN = (colour for colour, _ in SERIES_SIGNS[:3])
 _KIND_SIGNS = {
     "published": ((_BLUE, _ORANGE), ("circle", "diamond")),
     "measured": ((_GREEN, _GREEN), ("square", "diamond")),
-    "predicted": ((_BLUE, _ORANGE), ("circle-open", "diamond-open")),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -205,6 +205,17 @@ def evidence_badge(kind: str) -> str:
     """Markdown of the badge that says which kind of evidence a figure is."""
     icon, colour = _EVIDENCE[kind]
     return f":{colour}-badge[{icon} {kind}]"
+
+
+def predictions_elsewhere(shown: Iterable[str], known: Mapping[str, Device]) -> None:
+    """Where this machine is on show, which page predicts what was not measured on it; here stands what is known.
+
+    Args:
+        shown: Ids of devices.
+        known: Id -> device.
+    """
+    if any(one in known and known[one].measured_here for one in shown):
+        st.caption("What networks that were not measured would take on this machine stands on the page *This machine*.")
 
 
 def source_link(store: Store, source_id: str) -> str:

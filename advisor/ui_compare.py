@@ -39,6 +39,7 @@ def models(store: Store) -> None:
     with st.container(key="side_by_side"):
         st.table(shown, border="horizontal", hide_index=True)
     st.caption("★ best of the row. ≈ noisy. A dash: not known at this image size. Each speed row is of one setup.")
+    ui.predictions_elsewhere(devices, ui.devices(store))
     ui.download(shown, "models.csv", key="cmp_models_download")
 
 
@@ -74,6 +75,7 @@ def across_devices(store: Store) -> None:
         rows[["device", "kind", metric, "setup", "n_rows", "evidence", "verdict", "source_id", "device_id"]],
         key="cmp_dev_table",
     )  # fmt: skip
+    ui.predictions_elsewhere(rows["device_id"], ui.devices(store))
     ui.download(rows, f"{architecture}-devices.csv", key="cmp_dev_download")
 
 
@@ -120,6 +122,7 @@ def two_devices(store: Store) -> None:
         st.stop()
     found = views_compare.two_devices(store, first, second)
     st.markdown(found.text)
+    ui.predictions_elsewhere((first, second), ui.devices(store))
     if found.metric is None:
         st.stop()
     st.plotly_chart(

@@ -74,6 +74,7 @@ def counts(store: Store, points: pd.DataFrame, chosen: Chosen) -> None:
     if missing:
         notes.append(f"{missing:,} results of these devices name no timm architecture or image size (see Evidence)")
     st.caption(". ".join(notes) + ". Click, or select a region, to filter the table.")
+    ui.predictions_elsewhere(chosen.setups["device_id"], ui.devices(store))
 
 
 def contradictions(store: Store) -> None:

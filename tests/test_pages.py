@@ -298,6 +298,9 @@ def test_pages_show_what_was_measured_here(full: Path, title: str, link: dict[st
     assert not app.exception
     assert not sentences(app)
     shown = " ".join([*(m.value for m in app.markdown), *(c.value for c in app.caption)])
+    assert ("would take on this machine stands on the page *This machine*" in shown) == (
+        title in ("Explore", "Compare")
+    )
     shown += " ".join(frame.value.to_csv() for frame in app.dataframe)
     assert "TestChip, 2 cores" in shown or "Measured by you with this advisor" in shown
     if title == "Recommend":
