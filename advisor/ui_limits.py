@@ -13,14 +13,11 @@ import streamlit as st
 from advisor import workflows
 from advisor.evidence.store import Store
 from advisor.metrics import ACCURACIES, METRICS
+from advisor.views import LIMIT_LABELS
 
 # field -> label; "second" is the throughput that the same run must reach
-_NUMBERS = {
-    "min_accuracy": "Accuracy at least (%)", "max_params_m": "Parameters at most (M)",
-    "max_file_mb": "Weights file at most (MB)", "max_memory_mb": "Peak memory at most (MB)",
-    "max_img_size": "Image size at most (px)", "second": "Throughput at least, in the same run (img/s)",
-}  # fmt: skip
-FIELDS: tuple[str, ...] = tuple(name for name in _NUMBERS if name != "second")
+_NUMBERS = {**LIMIT_LABELS, "second": "Throughput at least, in the same run (img/s)"}
+FIELDS: tuple[str, ...] = tuple(LIMIT_LABELS)
 _HELP = {"max_memory_mb": "Unknown memory does not pass."}
 _CHOICES = {"licence": ["any", "commercial"], "pretraining": ["any", "imagenet-1k"]}
 _WORDS = {

@@ -28,6 +28,12 @@ LIMIT_WORDS: dict[str, str] = {
     "max_memory_mb": "memory", "max_file_mb": "weights file", "min_accuracy": "accuracy",
     "max_img_size": "image size", "licence": "licence", "pretraining": "pretraining", "families": "family",
 }  # fmt: skip
+# limit -> the label of its widget
+LIMIT_LABELS: dict[str, str] = {
+    "min_accuracy": "Accuracy at least (%)", "max_params_m": "Parameters at most (M)",
+    "max_file_mb": "Weights file at most (MB)", "max_memory_mb": "Peak memory at most (MB)",
+    "max_img_size": "Image size at most (px)",
+}  # fmt: skip
 SETUP_FIELDS = ("runtime", "precision", "layout", "batch_size", "software", "threads", "unit")
 
 
