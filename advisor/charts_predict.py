@@ -22,6 +22,7 @@ _HEIGHT_PX = 300
 _ZOO_HEIGHT_PX = 460
 _LATENCY = "Latency (ms)"
 _DECADES = 2.5
+_FEW_TICKS = 5.0  # from the lower to the upper end of an axis
 _BAND = "rgba(10, 134, 201, 0.18)"
 _RATIO_VIEW = 3.0  # the view reaches up to here at least, so that it stays as it is while intervals tighten
 _FINE, _FINE_UP_TO = (1.2, 1.5, 3), 6.0  # ticks that would crowd in a wider view
@@ -43,10 +44,11 @@ def tightening_figure(steps: Sequence[Step], n_probes: int) -> go.Figure:
     figure.add_scatter(x=n, y=high, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
     figure.add_scatter(
         x=n, y=low, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=_BAND, hoverinfo="skip",
-        name="nine in ten of all networks",
+        name="90 % of all networks",
     )  # fmt: skip
     figure.add_scatter(
-        x=n, y=middle, mode="lines+markers", line={"color": BLUE, "width": 2}, marker={"size": 7}, name="their median",
+        x=n, y=middle, mode="lines+markers", line={"color": BLUE, "width": 2}, marker={"size": 7},
+        name="median network",
         customdata=np.column_stack([low, high]) if steps else None,
         hovertemplate="after %{x} probes: %{y:.2f}<br>nine in ten from %{customdata[0]:.2f} to %{customdata[1]:.2f}"
         "<extra></extra>",
@@ -67,7 +69,7 @@ def foretold_figure(found: Sequence[Foretold]) -> go.Figure:
         figure.update_yaxes(range=[0, 3])
     for inside, name, colour, symbol in (
         (True, "within its 90 % interval", BLUE, "circle-open"),
-        (False, "outside it", ORANGE, "diamond-open"),
+        (False, "outside its 90 % interval", ORANGE, "diamond-open"),
     ):
         some = [one for one in found if one.inside is inside]
         if not some:
@@ -92,7 +94,8 @@ def foretold_figure(found: Sequence[Foretold]) -> go.Figure:
             hoverinfo="skip",
         )  # fmt: skip
         for axis in (figure.update_xaxes, figure.update_yaxes):
-            axis(range=[float(np.log10(end)) for end in span])
+            # where there is less than a decade, 1, 2 and 5 of each would be a label or none
+            axis(range=[float(np.log10(end)) for end in span], dtick="D1" if span[1] < _FEW_TICKS * span[0] else "D2")
     return figure
 
 
@@ -105,6 +108,7 @@ def zoo_figure(frame: pd.DataFrame, accuracy_title: str, *, limit_ms: float | No
         frame: Columns `architecture`, `img_size`, `weights`, `accuracy`, `p50_ms`, `lo90_ms`, `hi90_ms`, `evidence`,
             `verdict`, `on_front`.
     """
+    frame = frame.rename(columns={"lo90_ms": "low_ms", "hi90_ms": "high_ms"}).assign(level="90 %")
     arranged = layout(_LATENCY, accuracy_title, log_x=True, height=_ZOO_HEIGHT_PX)
     arranged |= {"dragmode": False, "uirevision": "zoo"}
     arranged["xaxis"]["dtick"] = _dtick(frame["p50_ms"])
@@ -112,7 +116,7 @@ def zoo_figure(frame: pd.DataFrame, accuracy_title: str, *, limit_ms: float | No
     predicted, measured = (frame[frame["evidence"] == kind] for kind in ("predicted", "measured"))
     front = predicted["on_front"]
     for rows, name, size, opacity, bars in (
-        (predicted[~front], "predicted", 5, 0.5, False),
+        (predicted[~front], "predicted", 5, 0.75, False),
         (predicted[front], "predicted, with its 90 % interval: nothing faster is as accurate", 8, 0.9, True),
     ):
         figure.add_scatter(
@@ -136,8 +140,9 @@ def search_figure(frame: pd.DataFrame, accuracy_title: str, limit_ms: float) -> 
     """What a search believed of the options that could win, what it measured in which order, and its pick.
 
     Args:
-        frame: Columns `label`, `accuracy`, `setup`, `p50_ms`, `lo90_ms`, `hi90_ms`, `evidence`, `verdict`, `place`
-            (in the order of measuring, 0 where not measured for it), `picked`.
+        frame: Columns `label`, `img_size`, `accuracy`, `setup`, `p50_ms`, `low_ms` and `high_ms` (the interval of that
+            `level`: "90 %" or "95 %"), `evidence`, `verdict`, `place` (in the order of measuring, 0 where not measured
+            for it), `picked`.
     """
     arranged = layout(_LATENCY, accuracy_title, log_x=True) | {"dragmode": False, "uirevision": f"find-{limit_ms}"}
     arranged["xaxis"]["dtick"] = "D2"
@@ -195,26 +200,26 @@ def _dtick(latencies_ms: pd.Series[float]) -> int | str:
 
 
 def _bars(rows: pd.DataFrame) -> dict[str, Any]:
-    """The 90 % intervals as thin bars in the colour of their points."""
+    """The intervals of predictions as thin bars in the colour of their points."""
     p50 = rows["p50_ms"].to_numpy(float)
     return {
         "type": "data", "symmetric": False, "thickness": 1.4, "width": 0,
-        "array": rows["hi90_ms"].to_numpy(float) - p50, "arrayminus": p50 - rows["lo90_ms"].to_numpy(float),
+        "array": rows["high_ms"].to_numpy(float) - p50, "arrayminus": p50 - rows["low_ms"].to_numpy(float),
     }  # fmt: skip
 
 
 def _hover(rows: pd.DataFrame) -> dict[str, Any]:
-    """Hover text: what it is, both figures, and which kind of evidence its latency is."""
+    """Hover text: what it is, both figures with the interval and its level, and which evidence its latency is."""
     name = rows["label"] if "label" in rows else rows["weights"]
     setup = rows["setup"] if "setup" in rows else pd.Series("", index=rows.index)
     noisy = np.where(rows["verdict"] == "noisy", ", noisy", "")
     return {
         "customdata": pd.DataFrame({
-            "name": name, "px": rows["img_size"], "low": rows["lo90_ms"], "high": rows["hi90_ms"],
-            "evidence": rows["evidence"].to_numpy(object) + noisy, "setup": setup,
+            "name": name, "px": rows["img_size"], "low": rows["low_ms"], "high": rows["high_ms"],
+            "evidence": rows["evidence"].to_numpy(object) + noisy, "setup": setup, "level": rows["level"],
         }).to_numpy(object),
         "hovertemplate": "<b>%{customdata[0]}</b> · %{customdata[1]} px<br>%{y:.2f} %<br>%{customdata[4]} %{x:,.4g} ms "
-        "(90 %: %{customdata[2]:,.4g}–%{customdata[3]:,.4g})<br>%{customdata[5]}<extra></extra>",
+        "(%{customdata[6]} interval %{customdata[2]:,.4g}–%{customdata[3]:,.4g})<br>%{customdata[5]}<extra></extra>",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -38,6 +39,7 @@ NO_TORCH = (
     "start the app again."
 )
 _MOST_BUTTONS = 6
+_FIRST_STEP = 3  # probes, the fewest that predict anything
 _LAYOUTS = {"nchw": "channels first", "nhwc": "channels last"}
 _DEFAULTS: dict[str, Any] = {
     "cal_runtime": "pytorch-eager", "cal_precision": None, "cal_layout": LAYOUTS[0], "cal_batch": 1,
@@ -61,6 +63,8 @@ def ask(store: Store, target: str) -> None:
         state.setdefault(key, value)
     if state["cal_runtime"] not in runtimes_on(target):
         state["cal_runtime"] = runtimes_on(target)[0]
+    if state["cal_precision"] not in (None, *precisions_of(state["cal_runtime"])):
+        state["cal_precision"] = None  # of the runtime before
     st.markdown(views_calibrate.headline(machine.machine(target), machine.usable_threads()))
     asked, wrong = _asked(target)
     if not machine.offers(target):
@@ -72,8 +76,9 @@ def ask(store: Store, target: str) -> None:
         )  # fmt: skip
         if asked is not None and not wrong:
             st.markdown(
-                f"{asked.label}: {workflows_calibrate.N_PROBES} small networks in about "
-                f"{views_measure.duration(_budget_s())}; then every network is predicted."
+                f"{asked.label}: {workflows_calibrate.N_PROBES} small networks, as far as they fit into "
+                f"{views_measure.duration(_budget_s())}, and a reference network before and after them; then every "
+                "network is predicted."
             )
     if wrong:
         st.error(wrong, icon=":material/error:")
@@ -90,7 +95,9 @@ def _budget_s() -> float:
 def _asked(target: str) -> tuple[Asked | None, str]:
     """The setup of the form; nothing and one sentence where there is no such setup."""
     state = st.session_state
-    batch = state["cal_batch"]
+    batch, most_s = state["cal_batch"], workflows_calibrate.MAX_BUDGET_S
+    if not 0 < _budget_s() <= most_s:
+        return None, f"Seconds for the probes must be more than 0 and at most {most_s:g}, not {_budget_s():g}."
     try:
         found = workflows_calibrate.asked(
             target, runtime=state["cal_runtime"], precision=state["cal_precision"], layout=state["cal_layout"],
@@ -117,12 +124,10 @@ def _advanced(target: str) -> None:
         if opened.open:
             first, second, third = st.columns(3)
             first.selectbox("Runtime", list(runtimes_on(target)), key="cal_runtime", persist_state="session")
-            able = precisions_of(state["cal_runtime"])
-            if state["cal_precision"] not in (None, *able):
-                state["cal_precision"] = None
             second.selectbox(
-                "Precision", able, index=None, key="cal_precision", persist_state="session", placeholder="fp32"
-            )
+                "Precision", precisions_of(state["cal_runtime"]), index=None, key="cal_precision",
+                persist_state="session", placeholder="fp32",
+            )  # fmt: skip
             third.selectbox(
                 "Memory layout", list(LAYOUTS), key="cal_layout", persist_state="session",
                 format_func=_LAYOUTS.__getitem__, help="Channels last is for the PyTorch runtimes.",
@@ -146,7 +151,7 @@ def _submit(store: Store, wanted: Sequence[Asked]) -> None:
     try:
         for asked in wanted:
             same = [job for job in workflows_measure.jobs(store).states()
-                    if not job.ended and views_calibrate.is_calibration(job) and job.title == asked.title]  # fmt: skip
+                    if not job.ended and views_calibrate.calibrates(job, asked)]  # fmt: skip
             job_id = same[0].job_id if same else workflows_calibrate.submit_calibration(
                 store, asked, budget_s=_budget_s()
             )  # fmt: skip
@@ -159,18 +164,26 @@ def _submit(store: Store, wanted: Sequence[Asked]) -> None:
 # -- what is known -------------------------------------------------------------------------------------
 
 
-def known(store: Store, target: str, jobs: Sequence[JobState]) -> list[Known]:
-    """Every calibrated setup of a target, of any batch size.
+def settled(store: Store, jobs: Sequence[JobState]) -> str:
+    """The version of the store when the last job ended, for which all is worked out.
 
-    While something is measured it stays as it was when the last job ended: learning anew takes a second of the cores
-    that are being timed.
+    While something is measured it stays as it is: learning anew takes a second of the cores that are being timed.
     """
     state = st.session_state
     ended = {job.job_id for job in jobs if job.ended}
     if state.get("mac_ended") != ended or len(ended) == len(jobs):
         state["mac_ended"], state["mac_version"] = ended, store.version()
+    return str(state["mac_version"])
+
+
+def known(store: Store, target: str, jobs: Sequence[JobState], version: str) -> list[Known]:
+    """Every calibrated setup of a target, of any batch size.
+
+    Args:
+        version: Of the store when the last job ended.
+    """
     with st.spinner("Predicting every network from what was measured here"):
-        return _known(store, state["mac_version"], target)
+        return views_calibrate.under_way(_known(store, version, target), jobs)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -180,33 +193,41 @@ def _known(_store: Store, version: str, target: str) -> list[Known]:
 
 
 def calibrated(store: Store, target: str, found: Sequence[Known], jobs: Sequence[JobState]) -> None:
-    """Which setups are calibrated, which are out of date and why, and a button for each that is missing."""
-    old = views_calibrate.outdated(workflows_calibrate.stale_calibrations(store), found, target)
-    offers = machine.offers(target)
+    """Which setups are calibrated, which are to be calibrated again and why, and a button for each that is missing."""
+    stale, device_id = workflows_calibrate.stale_calibrations(store), machine.machine(target).device_id
+    old = views_calibrate.outdated(stale, found, target, device_id)
+    offers, planned = machine.offers(target), workflows_calibrate.N_PROBES
     going_on = any(views_calibrate.is_calibration(job) and not job.ended for job in jobs)
     if not found and not old and offers and not going_on:
         st.info(EMPTY, icon=":material/speed:")
     if found:
-        ui_runs.text_table(views_calibrate.calibration_table(found), key="calibrations")
+        ui_runs.text_table(views_calibrate.calibration_table(found, planned), key="calibrations")
         for sentence in views_calibrate.skipped_sentences(found):
             st.caption(f"✗ {sentence}")
-    for one in views_calibrate.too_few(workflows_calibrate.calibrations(store), found, target):
-        st.warning(views_calibrate.too_few_words(one), icon=":material/hourglass_disabled:")
-    for place, outdated in enumerate(old):
-        with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"cal_old_{place}"):
-            st.markdown(f":orange-badge[:material/update: out of date] {views_calibrate.outdated_words(outdated)}")
-            made = outdated.calibration.asked
-            # all threads that may be used now, should that be what has changed
-            again = workflows_calibrate.asked(
-                target, runtime=made.runtime, precision=made.precision, layout=made.layout,
-                batch_size=made.batch_size,
-            )  # fmt: skip
-            st.button(
-                "Calibrate again", key=f"cal_again_{place}", icon=":material/replay:", on_click=_submit,
-                args=(store, [again]),
-            )  # fmt: skip
+    for place, one in enumerate(found):
+        if why := views_calibrate.to_repeat(one, planned):
+            _again(store, f"repeat_{place}", f"**{views_calibrate.setup_label(one)}**: {why}", one.asked)
+    for made in views_calibrate.too_few(workflows_calibrate.calibrations(store), stale, found, target):
+        st.warning(views_calibrate.too_few_words(made), icon=":material/hourglass_disabled:")
+    for place, gone in enumerate(old):
+        before = gone.calibration.asked
+        # all threads that may be used now, should that be what has changed
+        again = workflows_calibrate.asked(
+            target, runtime=before.runtime, precision=before.precision, layout=before.layout,
+            batch_size=before.batch_size,
+        )  # fmt: skip
+        _again(store, f"again_{place}", views_calibrate.outdated_words(gone), again)
     if found or old:
         _missing(store, target, views_calibrate.not_calibrated(offers, found, old))
+
+
+def _again(store: Store, name: str, why: str, asked: Asked) -> None:
+    """Why a setup should be calibrated again, beside the button that does."""
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"cal_{name}_card"):
+        st.markdown(why)
+        st.button(
+            "Calibrate again", key=f"cal_{name}", icon=":material/replay:", on_click=_submit, args=(store, [asked])
+        )
 
 
 def _missing(store: Store, target: str, missing: Sequence[tuple[str, str]]) -> None:
@@ -233,7 +254,7 @@ def live(store: Store, jobs: Sequence[JobState], found: Sequence[Known]) -> None
     if job is None:
         return
     made = workflows_calibrate.calibration_of(store, job.job_id)
-    steps = [] if made is None else _tightening(store, made.run_ids, made, [one.calibration for one in found])
+    steps = [] if made is None else _steps(store, job, made, [one.calibration for one in found])
     told = [step.then for step in steps if step.then is not None]
     left, right = st.columns(2, gap="medium")
     with left:
@@ -245,12 +266,32 @@ def live(store: Store, jobs: Sequence[JobState], found: Sequence[Known]) -> None
     st.caption(views_calibrate.tightening_words(steps, 0 if made is None else len(made.run_ids)))
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _tightening(
-    _store: Store, run_ids: tuple[str, ...], _made: Calibration, _beside: Sequence[Calibration]
-) -> list[Step]:  # fmt: skip
-    """Kept until the next probe is measured."""
-    return workflows_foretold.tightening(_store, _made, beside=_beside)
+def _steps(store: Store, job: JobState, made: Calibration, beside: Sequence[Calibration]) -> list[Step]:
+    """The steps so far; all of them once it has ended.
+
+    Before that a look works out one more at most: each takes up to a second of the cores that are being timed. So who
+    comes late lags behind by as many probes.
+    """
+    kept, n = _kept(str(store.home)).setdefault(made.calibration_id, _Kept()), len(made.run_ids)
+    reached = n if job.ended else min(n, max(kept.n_probes + 1, _FIRST_STEP))
+    if reached != kept.n_probes:
+        part = replace(made, run_ids=made.run_ids[:reached])
+        kept.steps, kept.n_probes = workflows_foretold.tightening(store, part, beside=beside), reached
+    return kept.steps
+
+
+@dataclass
+class _Kept:
+    """The steps of a calibration, with the number of probes that they were worked out from."""
+
+    n_probes: int = 0
+    steps: list[Step] = field(default_factory=list)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _kept(home: str) -> dict[str, _Kept]:
+    """By calibration, for all sessions of this server."""
+    return {}
 
 
 def _shown(jobs: Sequence[JobState]) -> JobState | None:

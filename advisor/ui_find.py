@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from advisor.workflows_find_answer import FindAnswer
 
 _LIMIT_MS = 25.0
-_USUAL_S = 6.0  # of a measurement, as long as there is none here
-_LAST_RUNS = 50
+_RELAXED = {"max_latency_ms": "ms", "max_memory_mb": "MB"}  # limits that a click may move, with their units
 _FIELDS = (
     "max_latency_ms", "runtime", "precision", "batch_size", "families", "accuracy", "licence", "pretraining",
     *ui_limits.FIELDS,
 )  # fmt: skip
+_ELSEWHERE = {"layout", "task", "evidence"}  # fields of a question that have no widget here
 
 
 def started(store: Store) -> bool:
@@ -112,21 +112,14 @@ def _setup(found: Sequence[Known]) -> None:
 
 def _start(store: Store, question: Question | None, found: Sequence[Known]) -> None:
     state = st.session_state
-    batch = state["fnd_batch_size"] or 1
-    able = bool(views_find.runtimes(found, batch))
+    lacking = views_find.lacking_words(found, state["fnd_batch_size"] or 1)
     with st.container(horizontal=True, vertical_alignment="center", key="fnd_start"):
         st.button(
             "Find", type="primary", icon=":material/search:", key="fnd_go", on_click=_submit, args=(store, question),
-            disabled=question is None or not able,
+            disabled=question is None or bool(lacking),
         )  # fmt: skip
-        if able:
-            timed = ui_job.history(store)
-            each_s = timed[timed["status"] == "ok"]["seconds"].head(_LAST_RUNS).median()
-            st.markdown(
-                views_find.estimate_words(_confirm(), float(each_s) if each_s == each_s else _USUAL_S), width="content"
-            )
-        else:
-            st.markdown("Calibrate this machine first: a search needs predictions.", width="content")
+        each_s = 0.0 if lacking else views_find.usual_s(ui_job.history(store))
+        st.markdown(lacking or views_find.estimate_words(_confirm(), each_s, workflows_find.BUDGET_S), width="content")
 
 
 def _confirm() -> int:
@@ -163,14 +156,17 @@ def _follow_link(store: Store, target: str) -> None:
     touched = state.pop("fnd_touched", False)
     if "fnd_max_latency_ms" in state and (touched or params == state.get("fnd_link")):
         return
+    strange = _ELSEWHERE.intersection(params)
+    known = {name: value for name, value in params.items() if name not in strange}
     opened = from_link(
-        params or state.get("fnd_link", {}), devices=[target], families=workflows.families(store),
+        known or state.get("fnd_link", {}), devices=[target], families=workflows.families(store),
         default=Question(target, max_latency_ms=_LIMIT_MS),
     )  # fmt: skip
     for field in _FIELDS:
         value = getattr(opened.question, field)
         state[f"fnd_{field}"] = list(value) if isinstance(value, tuple) else value
-    state["fnd_second"], state["fnd_complaints"] = opened.question.min_throughput, opened.complaints
+    state["fnd_second"] = opened.question.min_throughput
+    state["fnd_complaints"] = (*opened.complaints, *views_find.strangers(strange))
     confirm = st.query_params.get("confirm", "")
     usable = confirm.isdecimal() and int(confirm) <= workflows_find.MAX_CONFIRM
     state["fnd_confirm"] = int(confirm) if usable else workflows_find.CONFIRM
@@ -196,8 +192,8 @@ def _asked(target: str) -> tuple[Question | None, str]:
     return question, ""
 
 
-def _relax(limit_ms: float) -> None:
-    st.session_state["fnd_max_latency_ms"] = limit_ms
+def _relax(limit: str, to: float) -> None:
+    st.session_state[f"fnd_{limit}"] = to
     _touched()
 
 
@@ -211,47 +207,54 @@ def _job_of(store: Store, jobs: Sequence[JobState], question: Question) -> JobSt
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _answer(_store: Store, version: str, status: str, question: Question, job_id: str) -> FindAnswer:
-    """Kept until any result changes (`version`) or the search has ended."""
+    """Kept until a job has ended; `version` is the store's then."""
     return workflows_find.answer_of(_store, question, job_id)
 
 
-def result(store: Store, jobs: Sequence[JobState], question: Question) -> None:
-    """What the newest search for the question has come to so far."""
+def result(store: Store, jobs: Sequence[JobState], question: Question, version: str) -> None:
+    """What the newest search for the question has come to; while it goes on, what it has measured.
+
+    An answer takes seconds of the cores that are being timed, so none is worked out before the search has ended.
+
+    Args:
+        version: Of the store when the last job ended.
+    """
     job = _job_of(store, jobs, question)
     if job is None:
         return
+    if not job.ended:
+        _so_far(store, job, question)
+        return
     try:
         with st.spinner("Working out the answer"):
-            answer = _answer(store, store.version(), job.status, question, job.job_id)
+            answer = _answer(store, version, job.status, question, job.job_id)
     except AdvisorError as exc:
         st.info(views_find.in_words(str(exc)), icon=":material/info:")
         return
     found = answer.recommendation
-    if views_find.going_on(answer):
-        st.markdown(
-            ":blue-badge[:material/search: searching] "
-            + (
-                "The best so far; it may still be beaten."
-                if found.pick
-                else "Nothing within the budget was measured yet."
-            )
-        )
     if found.pick is not None:
         ui_answer.headline(store, found, workflows.device(store, found.question.device_id))
         _use(store, answer.pick_run_id)
-    elif not views_find.going_on(answer) and found.nearest_miss is not None:
+    elif found.nearest_miss is not None:
         _miss(found.nearest_miss)
-    lines = [views_find.missed_words(answer)] if answer.path or not views_find.going_on(answer) else []
+    lines = [views_find.missed_words(answer)]
     if answer.runtime_worth is not None:
         lines.append(f"**What the runtime alone is worth:** {views_find.in_words(answer.runtime_worth.text)}")
-    lines += [
-        f"{one.text}" for one in found.reasons if one.rule not in ("most-accurate-measured", "what-may-be-missed")
-    ]
-    if lines:
-        st.markdown("\n".join(f"- {line}" for line in lines))
+    told = ("most-accurate-measured", "what-may-be-missed")
+    lines += [views_find.in_words(one.text) for one in found.reasons if one.rule not in told]
+    st.markdown("\n".join(f"- {line}" for line in lines))
     _path(answer, question)
     if answer.not_considered:
         st.caption(views_find.left_out(answer.not_considered))
+
+
+def _so_far(store: Store, job: JobState, question: Question) -> None:
+    runs = ui_job.history(store)
+    runs = runs[runs["job_id"] == job.job_id]
+    st.markdown(f":blue-badge[:material/search: searching] {views_find.SEARCHING}")
+    if len(runs):
+        st.markdown(ui.evidence_badge("measured"))
+        ui_runs.text_table(views_find.so_far_table(runs, workflows_find.budget_ms(question)), key="so_far")
 
 
 def _use(store: Store, run_id: str | None) -> None:
@@ -264,9 +267,9 @@ def _use(store: Store, run_id: str | None) -> None:
 def _miss(miss: NearestMiss) -> None:
     st.warning(views_find.in_words(miss.text), icon=":material/block:")
     for limit, to in miss.relax:
-        if limit == "max_latency_ms":
-            to = float(f"{float(to) * 1.005:.3g}")
-            st.button(f"Allow {to:g} ms", on_click=_relax, args=(to,), key="fnd_relax")
+        if limit in _RELAXED and not isinstance(to, str):
+            to = float(f"{to * 1.005:.3g}")
+            st.button(f"Allow {to:g} {_RELAXED[limit]}", on_click=_relax, args=(limit, to), key=f"fnd_relax_{limit}")
 
 
 def _path(answer: FindAnswer, question: Question) -> None:
@@ -279,10 +282,9 @@ def _path(answer: FindAnswer, question: Question) -> None:
         ui_runs.chart(figure, key="fnd_chart", alt="What was predicted and measured, over latency and accuracy.")
     if answer.path:
         ui_runs.text_table(views_find.path_table(answer.path), key="path")
-    if answer.path or not views_find.going_on(answer):
-        st.caption(views_find.counted(answer))
+    st.caption(views_find.counted(answer))
     lines = views_find.promising_words(answer)
-    if lines and not views_find.going_on(answer):
+    if lines:
         with st.expander("What promises most of what was not measured", key="fnd_open", on_change="rerun") as opened:
             if opened.open:
                 st.markdown("\n".join(f"- {ui.evidence_badge('predicted')} {line}" for line in lines))

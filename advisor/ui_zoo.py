@@ -25,8 +25,12 @@ _HEADS = {
 }
 
 
-def every_network(store: Store, found: Sequence[Known], limit_ms: float | None) -> None:
-    """What every network takes in one of the calibrated setups."""
+def every_network(store: Store, found: Sequence[Known], limit_ms: float | None, version: str) -> None:
+    """What every network takes in one of the calibrated setups.
+
+    Args:
+        version: Of the store that `found` is known from.
+    """
     st.subheader("Every network on this machine")
     labels = [views_calibrate.setup_label(one) for one in found]
     if st.session_state.get("zoo_setup") not in labels:
@@ -35,13 +39,12 @@ def every_network(store: Store, found: Sequence[Known], limit_ms: float | None) 
         st.pills("Setup", labels, key="zoo_setup", required=True, persist_state="session", label_visibility="collapsed")
     shown = st.session_state["zoo_setup"]
     one = found[labels.index(shown)]
-    networks, figure = _networks(store, one.calibration.calibration_id, views_calibrate.runs_of(one), limit_ms, one)
-    scored = networks["accuracy"].notna()
+    networks, figure = _networks(store, version, one.calibration.calibration_id, limit_ms, one)
     st.markdown(
         f"{ui.evidence_badge('predicted')} {ui.evidence_badge('measured')} "
-        f"{views_calibrate.networks_sentence(one, int(scored.sum()))}"
+        f"{views_calibrate.networks_sentence(networks, one.n_probes)}"
     )
-    if scored.any():
+    if networks["accuracy"].notna().any():
         alt = "Every network over latency and accuracy; the table has every figure."
         ui_runs.chart(figure, key="zoo_chart", alt=alt)
     text = st.text_input(
@@ -61,9 +64,12 @@ def every_network(store: Store, found: Sequence[Known], limit_ms: float | None) 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _networks(
-    _store: Store, calibration_id: str, runs: tuple[str, ...], limit_ms: float | None, _one: Known
+    _store: Store, version: str, calibration_id: str, limit_ms: float | None, _one: Known
 ) -> tuple[pd.DataFrame, go.Figure]:
-    """The networks of a setup and their chart, kept until something is measured there; do not modify them."""
+    """The networks of a setup and their chart, kept until any result changes (`version`); do not modify them.
+
+    A measurement in one setup, or new accuracies, change what is shown of all others.
+    """
     networks = views_calibrate.networks(_one, _store.frame("scored"))
     known = networks[networks["accuracy"].notna()]
     return networks, charts_predict.zoo_figure(known, METRICS["top1"].title, limit_ms=limit_ms)

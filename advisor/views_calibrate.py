@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from advisor.advice.pareto import pareto_front
 from advisor.measure.job_state import JobState
 from advisor.measure.machine import Machine
-from advisor.predict.calibration import PREFIX, Asked, Calibration
+from advisor.predict.calibration import PREFIX, Asked, Calibration, new_id
 from advisor.predict.known import Known
 from advisor.views_measure import percent
 
@@ -20,21 +20,33 @@ if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step
 
 _STATES = {"complete": "✓ calibrated", "stopped": "◐ stopped early", "too few": "◐ too few", "running": "… running"}
+_MANY_NOISY = 0.25  # of the networks measured; fewer noisy ones barely widen what the others tell
+_ENOUGH = 2 / 3  # of the probes that are planned
 _AS_FACTOR = 1.5  # of the middle: "± 60 %" would be -60 % on one side only
 _INTERVAL_SHARE = 0.9  # of what is measured later that the intervals are made to hold
 
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """A setup of which no calibration holds: the newest one there was, and why it does not."""
+    """A setup of which no calibration holds: the newest one there was, and why it does not.
+
+    Attributes:
+        elsewhere: Whether it was made on another machine.
+    """
 
     calibration: Calibration
     reasons: tuple[str, ...]
+    elsewhere: bool = False
 
 
 def is_calibration(job: JobState) -> bool:
     """Whether a job is one of calibrating."""
     return job.sweep_id.startswith(PREFIX)
+
+
+def calibrates(job: JobState, asked: Asked) -> bool:
+    """Whether a job calibrates that very setup; jobs of other threads have the same title."""
+    return job.sweep_id.startswith(new_id(asked, ""))
 
 
 def headline(here: Machine, threads: int) -> str:
@@ -46,20 +58,36 @@ def headline(here: Machine, threads: int) -> str:
 
 
 def setup_label(one: Known) -> str:
-    """A setup in words, with the precision really used where that is not what was asked for."""
-    used = one.setup.precision
-    return one.asked.label if used == one.asked.precision else f"{one.asked.label} (computed in {used})"
+    """A setup in words, with the precision really used and the threads where they are not those to be expected."""
+    used, n = one.setup.precision, one.asked.threads
+    fewer = one.calibration.fingerprint.get("threads") not in (None, str(n))
+    label = one.asked.label + (f", {n} thread{'' if n == 1 else 's'}" if fewer else "")
+    return label if used == one.asked.precision else f"{label} (computed in {used})"
 
 
-def calibration_table(found: Sequence[Known]) -> pd.DataFrame:
-    """One row a calibrated setup, as text."""
+def under_way(found: Sequence[Known], jobs: Sequence[JobState]) -> list[Known]:
+    """What is known, with each calibration that a job is still at marked as running."""
+    active = {job.sweep_id for job in jobs if not job.ended}
+    return [
+        replace(one, calibration=replace(one.calibration, status="running"))
+        if one.calibration.calibration_id in active else one
+        for one in found
+    ]  # fmt: skip
+
+
+def calibration_table(found: Sequence[Known], planned: int) -> pd.DataFrame:
+    """One row a calibrated setup, as text.
+
+    Args:
+        planned: The probes of a calibration.
+    """
     return pd.DataFrame(
         [
             {
                 "Setup": setup_label(one),
-                "State": _STATES[one.calibration.status],
+                "State": state_words(one, planned),
                 "Measured": f"{one.n_probes}",
-                "Predicted": f"{one.n_predicted:,}",
+                "Predicted": f"{_n_predicted(one):,}",
                 "Typical 90 % interval": spread_words(one.interval_ratio),
                 "Calibrated (UTC)": one.calibration.started_at[:16].replace("T", " "),
                 "How quiet it was": quietness(one),
@@ -69,29 +97,70 @@ def calibration_table(found: Sequence[Known]) -> pd.DataFrame:
     )
 
 
+def state_words(one: Known, planned: int) -> str:
+    """How a calibration stands: a sign, and what it lacks."""
+    noisy, few = _is_noisy(one), _is_few(one, planned)
+    if one.calibration.status != "complete" or not (noisy or few):
+        return _STATES[one.calibration.status]
+    return "◐ " + ", ".join(["noisy"] * noisy + ["few probes"] * few)
+
+
+def to_repeat(one: Known, planned: int) -> str:
+    """Why a calibration should be made once more though it holds, in a few sentences; empty where it should not."""
+    if one.calibration.status == "running":
+        return ""
+    said, n = list[str](), one.n_probes
+    if one.calibration.drifted:
+        said.append(
+            f"The reference network took {percent(one.calibration.drift or 0.0)} longer or shorter after the probes "
+            "than before them, so none of them is certain: calibrate again when the machine is quiet."
+        )
+    elif _is_noisy(one):
+        said.append(f"{one.n_noisy} of {n} measured networks are noisy: calibrate again when the machine is quiet.")
+    if _is_few(one, planned):
+        said.append(
+            f"{n} networks were measured of {planned} planned, so the intervals are wide: more seconds for the probes "
+            "(under Advanced) narrow them."
+        )
+    elif one.calibration.status == "stopped" and n < planned:
+        said.append("It was stopped early: the probes that it lacks would narrow the intervals.")
+    return " ".join(said)
+
+
+def _is_noisy(one: Known) -> bool:
+    return one.calibration.drifted or one.n_noisy > _MANY_NOISY * one.n_probes
+
+
+def _is_few(one: Known, planned: int) -> bool:
+    return one.n_probes < _ENOUGH * planned
+
+
+def _n_predicted(one: Known) -> int:
+    """Networks and sizes that were not measured, without timm's own `test_` ones, as the table of all has them."""
+    names = one.profiles.models["architecture"].str.startswith("test_").to_numpy(bool)
+    return int((~names).sum()) - sum(not names[row] for row in one.measured)
+
+
 def spread_words(ratio: float) -> str:
     """How wide an interval is, from its upper over its lower end: as percent either way, or as a factor."""
     factor = float(np.sqrt(ratio))
     return f"± {percent(factor - 1)}" if factor < _AS_FACTOR else f"÷ and × {factor:.1f}"
 
 
-def runs_of(one: Known) -> tuple[str, ...]:
-    """What is known of a setup depends on these runs and their verdicts: a key for caches."""
-    return tuple(sorted(here.run_id + here.verdict for here in one.measured.values()))
-
-
 def quietness(one: Known) -> str:
-    """Whether the calibration can be trusted: drift, noisy probes and skipped ones in a few words."""
+    """Whether the calibration can be trusted: drift, noisy, slowed and skipped probes in a few words."""
     made, said = one.calibration, list[str]()
     if made.drifted:
-        said.append(f"the sentinel drifted by {percent(made.drift or 0.0)}: calibrate again when it is quiet")
+        said.append(f"drifted by {percent(made.drift or 0.0)}")
     elif made.drift is not None:
         said.append(f"drift {percent(made.drift)}")
     if one.n_noisy:
         said.append(f"{one.n_noisy} noisy")
+    if n_slowed := len(one.slowed):
+        said.append(f"{n_slowed} slowed, allowed for")
     if made.skipped:
         said.append(f"{len(made.skipped)} skipped")
-    return ", ".join(said) or "no sentinel after it"
+    return ", ".join(said) or "drift not known"
 
 
 def skipped_sentences(found: Sequence[Known]) -> list[str]:
@@ -100,26 +169,34 @@ def skipped_sentences(found: Sequence[Known]) -> list[str]:
 
 
 def outdated(
-    stale: Sequence[tuple[Calibration, tuple[str, ...]]], found: Sequence[Known], target: str
+    stale: Sequence[tuple[Calibration, tuple[str, ...]]], found: Sequence[Known], target: str, device_id: str
 ) -> list[Outdated]:
-    """The setups of a target of which no calibration holds, by name; of each the newest.
+    """The setups of a target of which no calibration holds, by name; of each the newest that told anything.
+
+    Setups that differ in their threads alone are one: with how many threads is no reason to ask for both.
 
     Args:
         stale: Newest first.
         found: What holds.
+        device_id: Of the target on this machine.
     """
-    held = {one.asked for one in found}
+    held = {one.asked.label for one in found}
     newest: dict[str, Outdated] = {}
-    for one, reasons in stale:
-        if one.asked.target == target and one.asked not in held:
-            newest.setdefault(one.asked.label, Outdated(one, reasons))
+    for one, reasons in sorted(stale, key=lambda pair: pair[0].fingerprint["device_id"] != device_id):  # our own first
+        if one.asked.target == target and one.asked.label not in held and one.status != "too few":
+            elsewhere = one.fingerprint["device_id"] != device_id
+            newest.setdefault(one.asked.label, Outdated(one, reasons, elsewhere))
     return [newest[label] for label in sorted(newest)]
 
 
 def outdated_words(one: Outdated) -> str:
-    """Why a setup has to be calibrated again."""
-    reasons = " ".join(one.reasons)
-    return f"**{one.calibration.asked.label}** of {one.calibration.started_at[:10]} is out of date. {reasons}"
+    """Why a setup has to be calibrated again: a badge, and the reasons."""
+    icon, state = ("computer", "made on another machine") if one.elsewhere else ("update", "out of date")
+    made = one.calibration
+    return (
+        f":orange-badge[:material/{icon}: {state}] **{made.asked.label}** of {made.started_at[:10]}. "
+        f"{' '.join(one.reasons)}"
+    )
 
 
 def not_calibrated(
@@ -131,14 +208,22 @@ def not_calibrated(
     return [offer for offer in offers if offer not in known]
 
 
-def too_few(made: Sequence[Calibration], found: Sequence[Known], target: str) -> list[Calibration]:
-    """Calibrations of a target that ended before they told anything, where nothing else of the setup does."""
-    held = {one.asked for one in found}
-    newest: dict[Asked, Calibration] = {}
+def too_few(
+    made: Sequence[Calibration], stale: Sequence[tuple[Calibration, tuple[str, ...]]], found: Sequence[Known],
+    target: str,
+) -> list[Calibration]:  # fmt: skip
+    """Calibrations of a target that ended before they told anything, where nothing else of the setup does.
+
+    Args:
+        made: Newest first.
+        stale: Those of them that do not hold, as those of another machine: they are left out.
+    """
+    held, gone = {one.asked.label for one in found}, {one.calibration_id for one, _ in stale}
+    newest: dict[str, Calibration] = {}
     for one in made:
-        newest.setdefault(one.asked, one)
-    return [one for one in newest.values() if one.status == "too few" and one.asked.target == target
-            and one.asked not in held]  # fmt: skip
+        if one.asked.target == target and one.calibration_id not in gone:
+            newest.setdefault(one.asked.label, one)
+    return [one for one in newest.values() if one.status == "too few" and one.asked.label not in held]
 
 
 def too_few_words(one: Calibration) -> str:
@@ -200,12 +285,18 @@ def network_table(frame: pd.DataFrame, setup: str, text: str = "") -> pd.DataFra
     }).reset_index(drop=True)  # fmt: skip
 
 
-def networks_sentence(one: Known, n_accuracy: int) -> str:
-    """How many networks stand behind a chart and what their intervals mean."""
+def networks_sentence(frame: pd.DataFrame, n_probes: int) -> str:
+    """How many networks are shown and what the intervals of the predicted ones mean.
+
+    Args:
+        frame: As `networks` gives it.
+        n_probes: Measured networks that the others are predicted from.
+    """
+    n_predicted = int((frame["evidence"] == "predicted").sum())
     return (
-        f"{one.n_predicted:,} networks and image sizes are predicted from {one.n_probes} measured ones; "
-        f"{n_accuracy:,} of all have a published accuracy and stand in the chart. Nine in ten measurements are "
-        "expected within their interval."
+        f"{n_predicted:,} networks and image sizes are predicted from {n_probes} measured ones; "
+        f"{int(frame['accuracy'].notna().sum()):,} of all have a published accuracy and stand in the chart. Nine in "
+        "ten of those predicted are expected to measure within their interval."
     )
 
 
@@ -221,8 +312,11 @@ def tightening_words(steps: Sequence[Step], n_measured: int) -> str:
     said = f"After {last.n_probes} probes the typical 90 % interval is {spread_words(last.ratio[1])}."
     if not told:
         return said
+    if len(told) == 1:
+        fell = "fell" if told[0].inside else "did not fall"
+        return f"{said} One probe was predicted before it was measured; it {fell} within its interval."
     inside = sum(one.inside for one in told)
-    return f"{said} Of {len(told)} probes that were predicted before they were measured, {inside} fell within."
+    return f"{said} {len(told)} probes were predicted before they were measured; {inside} of them fell within."
 
 
 def foretold_words(found: Sequence[Foretold]) -> str:
@@ -247,7 +341,7 @@ def foretold_table(found: Sequence[tuple[str, Foretold]]) -> pd.DataFrame:
             {
                 "Network": f"{one.architecture} · {one.img_size} px",
                 "Setup": setup,
-                "Predicted (ms)": f"{one.p50_ms:,.4g} ({one.lo90_ms:,.4g}–{one.hi90_ms:,.4g})",
+                "Predicted, 90 % interval (ms)": f"{one.p50_ms:,.4g} ({one.lo90_ms:,.4g}–{one.hi90_ms:,.4g})",
                 "Measured (ms)": f"{one.measured_ms:,.4g}",
                 "Within": "✓" if one.inside else "✗",
             }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from advisor.advice.predicted import percent
 from advisor.measure.job_state import JobState
 from advisor.metrics import METRICS
 from advisor.predict.known import Known
-from advisor.records import Candidate
+from advisor.records import Candidate, option_name
+from advisor.views import LIMIT_LABELS
 from advisor.views_measure import duration, interval
 from advisor.workflows_find import PREFIX
 
@@ -21,8 +24,35 @@ if TYPE_CHECKING:
 
 _MS = METRICS["latency_ms"].show
 _UNLIKELY, _LIKELY = 0.1, 0.5
+_LEAST_POINTS = 0.01  # a smaller gain is not worth a figure
 _LACKING = re.compile(r"^(\S+ \S+) was not considered, since it is installed but not calibrated")
-_GOING_ON = ("queued", "running")
+SEARCHING = (
+    "What it measures stands here at once. The answer, and why each was tried, follow when it has ended: working them "
+    "out now would take the cores that are being timed."
+)
+_USUAL_S = 6.0  # of a measurement, as long as there is none here
+_LAST_RUNS = 200
+
+# what a message calls by its option -> the widget of this page
+_LABELS = {
+    **LIMIT_LABELS, "max_latency_ms": "Latency at most (ms)", "min_throughput": "Throughput at least (img/s)",
+    "accuracy": "Accuracy that decides", "licence": "Licence", "pretraining": "Pretraining", "families": "Families",
+    "runtime": "Runtime", "precision": "Precision", "batch_size": "Batch size", "confirm": "Measurements at most",
+}  # fmt: skip
+_OPTIONS = {option_name(field): f"'{label}'" for field, label in _LABELS.items()}
+# sentences in which more than the name of an option is about the command line, in this order
+_SENTENCES = tuple((re.compile(pattern), words) for pattern, words in (
+    (r": run '[^']*'", ": calibrate it above"),
+    (r"calibrate (?:again|here) with '[^']*'", "calibrate it above"),
+    (r" with 'python[^']*'", " above"),
+    (r": calibrate (?:again|here)\.\): calibrate it above", "): calibrate it above"),
+    (r"--max-latency-ms ([\d.]*\d)", r"A limit of \1 ms"),
+    (r"--max-memory-mb ([\d.]*\d)", r"A limit of \1 MB on peak memory"),
+    (r" with --confirm", ""),
+    (r"With --licence commercial", "With 'Licence' at 'Commercial use'"),
+    (r"allow --families (.+?)(?= and |\.$)", r"add \1 to 'Families'"),
+    (r"allow --(licence|pretraining) ", r"set --\1 to "),
+))  # fmt: skip
 
 
 def is_search(job: JobState) -> bool:
@@ -30,14 +60,26 @@ def is_search(job: JobState) -> bool:
     return job.sweep_id.startswith(PREFIX)
 
 
-def going_on(answer: FindAnswer) -> bool:
-    """Whether something may still be measured for it."""
-    return answer.status in _GOING_ON
-
-
 def runtimes(found: Sequence[Known], batch_size: int) -> list[str]:
     """The runtimes that are calibrated for a batch size, in order of setup."""
     return list(dict.fromkeys(one.setup.runtime for one in found if one.setup.batch_size == batch_size))
+
+
+def lacking_words(found: Sequence[Known], batch_size: int) -> str:
+    """Why no search can begin for a batch size; empty where one can."""
+    ready = [one for one in found if one.calibration.status != "running"]
+    if any(one.setup.batch_size == batch_size for one in ready):
+        return ""
+    if any(one.setup.batch_size == batch_size for one in found):
+        return "A search can begin when the calibration has ended."
+    sizes = [str(size) for size in sorted({one.setup.batch_size for one in ready})]
+    if not sizes:
+        return "Calibrate this machine first: a search needs predictions."
+    named = f"batch size {sizes[0]}" if len(sizes) == 1 else f"batch sizes {', '.join(sizes[:-1])} and {sizes[-1]}"
+    return (
+        f"This machine is calibrated for {named}, not for {batch_size}: choose another 'Batch size' here, or calibrate "
+        f"for {batch_size} above."
+    )
 
 
 def precisions(found: Sequence[Known], batch_size: int, runtime: str | None) -> list[str]:
@@ -46,22 +88,43 @@ def precisions(found: Sequence[Known], batch_size: int, runtime: str | None) -> 
     return sorted({one.setup.precision for one in some})
 
 
-def estimate_words(confirm: int, each_s: float) -> str:
-    """How long a search will take at most, before a click."""
+def usual_s(runs: pd.DataFrame) -> float:
+    """Seconds that a measurement of a search takes, from the last ones that were timed in full and for nothing else.
+
+    Args:
+        runs: The history, newest first. Probes in it had little time, and extras of others took more.
+    """
+    good = runs[runs["status"] == "ok"].head(_LAST_RUNS)
+    asked = [json.loads(text) for text in good["request"]]
+    alike = [one.get("timing_s") is None and not one.get("extras") for one in asked]
+    median = good.loc[alike, "seconds"].median()
+    return float(median) if median == median else _USUAL_S
+
+
+def estimate_words(confirm: int, each_s: float, most_s: float) -> str:
+    """How long a search will take at most, before a click.
+
+    Args:
+        most_s: No measurement is begun after so many seconds.
+    """
     if not confirm:
         return "nothing is measured: the answer is what was measured before"
-    return f"at most {confirm} measurement{'' if confirm == 1 else 's'}, about {duration(confirm * each_s)}"
+    told = f"at most {confirm} measurement{'' if confirm == 1 else 's'}"
+    if confirm * each_s > most_s:
+        return f"{told}, none of them begun after {duration(most_s)}"
+    return f"{told}, about {duration(confirm * each_s)}"
 
 
 def in_words(sentence: str) -> str:
-    """A sentence about the command line, about this page."""
-    sentence = re.sub(r": run '[^']*'", ": calibrate it above", sentence)
-    sentence = re.sub(r"calibrate that with '[^']*'", "calibrate that above", sentence)
-    for option, words in (
-        ("--max-latency-ms", "A limit of"), (" with --confirm", ""), ("--confirm", "Measurements at most"),
-    ):  # fmt: skip
-        sentence = sentence.replace(option, words)
-    return sentence.replace("A search needs A limit of:", "A search needs a latency limit:")
+    """A sentence about the command line, about this page: options become the labels of its widgets."""
+    for pattern, words in _SENTENCES:
+        sentence = pattern.sub(words, sentence)
+    return re.sub(r"--[a-z]+(?:-[a-z]+)*", lambda option: _OPTIONS.get(option[0], option[0]), sentence)
+
+
+def strangers(names: Collection[str]) -> list[str]:
+    """One sentence for each field of a link that a question has elsewhere and a search here has not."""
+    return [f"The link's '{name}' is nothing that a search here asks; it is ignored." for name in sorted(names)]
 
 
 def left_out(notes: Sequence[str]) -> str:
@@ -84,18 +147,17 @@ def _it(names: Sequence[str]) -> str:
 def missed_words(answer: FindAnswer) -> str:
     """How probable it is that something better was not measured."""
     p = answer.p_missed
-    shown = "under 1 %" if 0 < p < 0.01 else f"{100 * p:.0f} %"
     if answer.recommendation.pick is None:
-        return f"With a probability of {shown} something that was not measured is within the budget."
+        chance = f"With a probability of {percent(p)} something that was not measured is within the budget."
+        return chance + answer.proviso
     if p == 0:
         return "Nothing that was not measured can be more accurate and within the budget, as far as is predicted."
     better = "something that was not measured is more accurate and within the budget"
-    worth = f"; it would gain {answer.missed_points:.2f} points on average"
-    if p < _UNLIKELY:
-        return f"It is unlikely ({shown}) that {better}{worth}."
-    if p < _LIKELY:
-        return f"It is possible ({shown}) that {better}{worth}."
-    return f"It is likely ({shown}) that {better}{worth}: allow more measurements."
+    gain = answer.missed_points or 0.0
+    worth = f"; it would gain {gain:.2f} points on average" if gain >= _LEAST_POINTS else ""
+    word = "unlikely" if p < _UNLIKELY else "possible" if p < _LIKELY else "likely"
+    more = ": allow more measurements" if p >= _LIKELY else ""
+    return f"It is {word} ({percent(p)}) that {better}{worth}{more}.{answer.proviso}"
 
 
 def counted(answer: FindAnswer) -> str:
@@ -122,21 +184,54 @@ def path_table(path: Sequence[Confirmation]) -> pd.DataFrame:
                     one.candidate.accuracy
                 ),
                 "With": setup_of(one.candidate),
-                "Predicted (ms)": _predicted(one.candidate),
-                "Measured (ms)": _measured(one),
+                _PREDICTED: _predicted(one.candidate),
+                _MEASURED: _timed(one.latency_ms, one.ci95, one.verdict, kept=one.kept),
                 "Why it was tried": one.why,
-                "What came of it": in_words(one.followed),
+                "What came of it": _short(in_words(one.followed)),
             }
             for place, one in enumerate(path, 1)
         ]
     )
 
 
-def _measured(one: Confirmation) -> str:
-    if one.latency_ms is None:
+def so_far_table(runs: pd.DataFrame, limit_ms: float) -> pd.DataFrame:
+    """What a search that goes on has measured, as text; nothing is predicted for it, so it costs nothing.
+
+    Args:
+        runs: Its runs as the history has them, newest first.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "#": f"{place}",
+                "Network": f"`{row['architecture']}`{_size(row['img_size'])}",
+                "With": f"{row['runtime']} {row['precision']}",
+                _MEASURED: _timed(
+                    row["p50_ms"], (row["ci95_low_ms"], row["ci95_high_ms"]), row["verdict"],
+                    kept=row["ci95_high_ms"] <= limit_ms,
+                ) if row["status"] == "ok" else "✗ failed",
+            }
+            for place, row in enumerate(runs.iloc[::-1].to_dict("records"), 1)
+        ]
+    )  # fmt: skip
+
+
+def _size(px: float) -> str:
+    return "" if pd.isna(px) else f" · {px:.0f} px"
+
+
+_PREDICTED, _MEASURED = "Predicted, 90 % interval (ms)", "Measured, 95 % interval (ms)"
+
+
+def _timed(ms: float | None, ci95: tuple[float, float] | None, verdict: str, *, kept: bool) -> str:
+    if ms is None:
         return "✗ failed"
-    noisy = " ≈ noisy" if one.verdict == "noisy" else ""
-    return f"{'✓' if one.kept else '✗'} **{_figure(one.latency_ms, None)}** {_ends(one.ci95)}{noisy}"
+    return f"{'✓' if kept else '✗'} **{_figure(ms, None)}** {_ends(ci95)}{' ≈ noisy' if verdict == 'noisy' else ''}"
+
+
+def _short(followed: str) -> str:
+    """Without the reasons of a noisy run, some lines long: the run itself has them."""
+    return re.sub(r"Noisy \(.*\)(?=[,.])", "Noisy", followed)
 
 
 def _predicted(one: Candidate) -> str:
@@ -156,9 +251,15 @@ def promising_words(answer: FindAnswer) -> list[str]:
     return [
         f"`{one.candidate.weights}` · {one.candidate.img_size} px with {setup_of(one.candidate)}: "
         f"{METRICS[one.candidate.accuracy_name].show(one.candidate.accuracy)}, "
-        f"predicted {_predicted(one.candidate)} ms, {100 * one.p_within:.0f} % likely within"
+        f"predicted {_MS(one.candidate.latency_ms)}, 90 % interval {_bare(one.candidate)} ms, {percent(one.p_within)} "
+        "likely within"
         for one in answer.promising
     ]
+
+
+def _bare(one: Candidate) -> str:
+    ends = one.interval_of("latency_ms")
+    return "–" if ends is None else interval(*ends)
 
 
 # -- the chart -----------------------------------------------------------------------------------------
@@ -174,7 +275,8 @@ def points(answer: FindAnswer) -> pd.DataFrame:
 
 
 _COLUMNS = [
-    "label", "img_size", "accuracy", "setup", "p50_ms", "lo90_ms", "hi90_ms", "evidence", "verdict", "place", "picked",
+    "label", "img_size", "accuracy", "setup", "p50_ms", "low_ms", "high_ms", "level", "evidence", "verdict", "place",
+    "picked",
 ]  # fmt: skip
 
 
@@ -187,8 +289,8 @@ def _points(answer: FindAnswer) -> Iterator[dict[str, Any]]:
         if one.latency_ms is not None and tried[_key(one.candidate)] == place:
             chosen = pick is not None and _key(pick) == _key(one.candidate)
             yield _point(one.candidate, "measured") | {
-                "p50_ms": one.latency_ms, "lo90_ms": (one.ci95 or (one.latency_ms,) * 2)[0],
-                "hi90_ms": (one.ci95 or (one.latency_ms,) * 2)[1], "verdict": one.verdict, "place": place,
+                "p50_ms": one.latency_ms, "low_ms": (one.ci95 or (one.latency_ms,) * 2)[0],
+                "high_ms": (one.ci95 or (one.latency_ms,) * 2)[1], "verdict": one.verdict, "place": place,
                 "picked": chosen,
             }  # fmt: skip
     for candidate in dict.fromkeys([*([pick] if pick else []), *answer.recommendation.front]):
@@ -203,7 +305,8 @@ def _point(one: Candidate, evidence: str) -> dict[str, Any]:
     low, high = one.interval_of("latency_ms") or (one.latency_ms, one.latency_ms)
     return {
         "label": one.weights, "img_size": one.img_size, "accuracy": one.accuracy, "setup": setup_of(one),
-        "p50_ms": one.latency_ms, "lo90_ms": low, "hi90_ms": high, "evidence": evidence,
+        "p50_ms": one.latency_ms, "low_ms": low, "high_ms": high,
+        "level": "95 %" if evidence == "measured" else "90 %", "evidence": evidence,
         "verdict": one.verdict if evidence == "measured" else "", "place": 0, "picked": False,
     }  # fmt: skip
 

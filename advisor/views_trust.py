@@ -9,26 +9,29 @@ import pandas as pd
 from advisor.predict.backtest_file import StoredBacktest
 from advisor.views_measure import percent
 
-_KINDS = {"cpu": "CPUs", "gpu": "GPUs", "edge_gpu": "edge GPUs", "npu": "NPUs", "soc": "phones", "iot": "IoT boards"}
+_KINDS = {"cpu": "CPU", "gpu": "GPU", "edge_gpu": "edge GPU", "npu": "NPU", "soc": "phone", "iot": "IoT board"}
 _OURS, _SEARCH, _CHOSEN = "predictor", "predict, then confirm", "chosen"
 # as the backtest names methods -> as people do
 _METHODS = {
     "predictor": "this advisor", "predict, then confirm": "this advisor: predict, then measure",
     "point prediction": "this advisor without measuring",
 }  # fmt: skip
-_TASKS = {"infer": "", "train": ", training"}
+_TASK = "infer"  # what this page is about; the command tells of training too
 
 
 def _held_out(row: dict[Any, Any]) -> str:
-    kind = str(row["kind"])
-    return f"{row['n_devices']} {_KINDS.get(kind, kind)}{_TASKS.get(str(row['task']), '')}"
+    n, kind = int(row["n_devices"]), str(row["kind"])
+    return f"{n} {_KINDS.get(kind, kind)}{'' if n == 1 else 's'}"
 
 
 def _most(frame: pd.DataFrame, probes: str) -> pd.DataFrame:
-    """The rows of the most probes, drawn in one way, ours first within each kind of device."""
+    """The rows of inference from the most probes, drawn in one way, ours first within each kind of device."""
+    if frame.empty:
+        return frame
     some = frame[(frame["probes"] == probes) & (frame["n_probes"] == frame["n_probes"].max())]
+    some = some[some["task"] == _TASK]
     ours = some["method"].isin([_OURS, _SEARCH])
-    ordered = some.assign(theirs=~ours).sort_values(["task", "kind", "theirs", "method"], kind="stable")
+    ordered = some.assign(theirs=~ours).sort_values(["kind", "theirs", "method"], kind="stable")
     return pd.DataFrame(ordered.drop(columns="theirs"))
 
 
@@ -74,16 +77,19 @@ def meaning(found: StoredBacktest) -> list[str]:
         f"**{_held_out(row)}**, each predicted from {n_probes} of its networks without any other result of it: half of "
         f"the predictions were within {percent(row['median_error'])}, and {percent(row['coverage'])} of the true "
         "latencies lay within the 90 % interval."
-        for row in best[(best["method"] == _OURS) & (best["task"] == "infer")].to_dict("records")
+        for row in best[best["method"] == _OURS].to_dict("records")
     ]
-    advice = _most(found.advice, _CHOSEN) if len(found.advice) else found.advice
-    ours = advice[(advice["method"] == _SEARCH) & (advice["task"] == "infer")] if len(advice) else advice
+    advice = _most(found.advice, _CHOSEN)
+    ours = advice[advice["method"] == _SEARCH] if len(advice) else advice
     for row in ours.to_dict("records"):
         lost = "nothing" if pd.isna(row["regret"]) else f"{row['regret']:.2f} points"
-        where = _KINDS.get(str(row["kind"]), row["kind"])
         said.append(
-            f"Answers within a budget, measured before they are given, broke it in {percent(row['broken'])} of "
-            f"{row['n_answers']:,} cases on {where} and lost {lost} against the best possible, with "
-            f"{row['confirmations']:.1f} measurements each."
+            f"Answers within a budget, measured before they are given, lost {lost} against the best possible in "
+            f"{row['n_answers']:,} cases on {_held_out(row)}, with {row['confirmations']:.1f} measurements each."
+        )
+    if len(ours):
+        said.append(
+            "The backtest takes each measurement as exact, so no measured answer can be over its budget there; here "
+            "measurements scatter, so an answer has to keep the budget with its whole 95 % interval."
         )
     return said

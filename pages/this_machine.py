@@ -14,16 +14,17 @@ with ui.page("This machine") as store:
     # jobs are shown below the button that started them, and read before all that depends on them
     with second if ui_find.started(store) else first:
         jobs = ui_job.panel(store)
+    version = ui_calibrate.settled(store, jobs)
     with known:
-        found = ui_calibrate.known(store, target, jobs)
+        found = ui_calibrate.known(store, target, jobs, version)
         ui_calibrate.live(store, jobs, found)
         ui_calibrate.calibrated(store, target, found, jobs)
     with limits:
         question = ui_find.ask(store, target, found)
     with answer:
         if question is not None and found:
-            ui_find.result(store, jobs, question)
+            ui_find.result(store, jobs, question, version)
     with rest:
         if found:
-            ui_zoo.every_network(store, found, question.max_latency_ms if question else None)
-        ui_trust.trust(store, found)
+            ui_zoo.every_network(store, found, question.max_latency_ms if question else None, version)
+        ui_trust.trust(store, found, version)

@@ -14,6 +14,7 @@ ROWS = pd.DataFrame({
     "hi90_ms": [6.0, 28.0, 12.1], "evidence": ["predicted", "predicted", "measured"], "verdict": ["", "", "noisy"],
     "on_front": [True, False, True], "setup": "pytorch-eager fp32", "place": [0, 0, 1], "picked": [False, False, True],
 })  # fmt: skip
+SEARCHED = ROWS.rename(columns={"lo90_ms": "low_ms", "hi90_ms": "high_ms"}).assign(level=["90 %", "90 %", "95 %"])
 
 
 def traces(figure: object) -> dict[str, object]:
@@ -45,11 +46,19 @@ def test_the_limit_is_drawn_with_its_figure() -> None:
 
 
 def test_a_search_numbers_what_it_measured_and_rings_its_pick() -> None:
-    found = traces(charts_predict.search_figure(ROWS, "ImageNet top-1 (%)", 25.0))
+    found = traces(charts_predict.search_figure(SEARCHED, "ImageNet top-1 (%)", 25.0))
     measured = found["pytorch-eager fp32, measured"]
     assert list(measured.text) == ["1"]
     assert found["pytorch-eager fp32, predicted"].marker.symbol.endswith("-open")
     assert list(found["the pick"].x) == [12.0]
+
+
+def test_the_interval_of_a_measurement_is_told_with_its_own_level() -> None:
+    found = traces(charts_predict.search_figure(SEARCHED, "ImageNet top-1 (%)", 25.0))
+    for name, level in (("measured", "95 %"), ("predicted", "90 %")):
+        trace = found[f"pytorch-eager fp32, {name}"]
+        assert "%{customdata[6]} interval" in trace.hovertemplate
+        assert {row[6] for row in trace.customdata} == {level}
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
@@ -57,7 +66,7 @@ def test_the_axis_of_probes_stays_as_it_is_while_they_come(n: int) -> None:
     steps = [Step(3 + i, (1.2, 1.5 - 0.1 * i, 2.0), None) for i in range(n)]
     figure = charts_predict.tightening_figure(steps, 12)
     assert list(figure.layout.xaxis.range) == [0.5, 12.5]
-    median = traces(figure)["their median"]
+    median = traces(figure)["median network"]
     assert list(median.y) == [1.5 - 0.1 * i for i in range(n)]
 
 
@@ -65,8 +74,8 @@ def test_what_came_true_is_told_from_what_did_not_by_more_than_colour() -> None:
     inside, outside = Foretold("a", 224, 10.0, 8.0, 12.0, 11.0), Foretold("b", 224, 10.0, 8.0, 12.0, 13.0)
     found = traces(charts_predict.foretold_figure([inside, outside]))
     assert list(found["within its 90 % interval"].x) == [11.0]
-    assert list(found["outside it"].x) == [13.0]
-    assert found["outside it"].marker.symbol != found["within its 90 % interval"].marker.symbol
+    assert list(found["outside its 90 % interval"].x) == [13.0]
+    assert found["outside its 90 % interval"].marker.symbol != found["within its 90 % interval"].marker.symbol
     empty = charts_predict.foretold_figure([])
     assert not empty.data
     assert "fourth probe" in empty.layout.annotations[0].text

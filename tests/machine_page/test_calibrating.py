@@ -31,11 +31,11 @@ def test_nothing_calibrated_says_what_to_do(lab: Lab) -> None:
 
 
 def test_a_calibrated_setup_is_told_with_its_probes_interval_and_quietness(lab: Lab) -> None:
-    lab.keep(noisy=(lab.order[0],))
+    lab.keep(n=8, noisy=(lab.order[0],))
     app = page()
     said = texts(app)
     (row,) = [line for line in said.splitlines() if line.startswith("| pytorch-eager fp32 | ✓ calibrated")]
-    assert "| 6 |" in row and "2026-07-01 10:00" in row and "1 noisy" in row
+    assert "| 9 |" in row and "2026-07-01 10:00" in row and "1 noisy" in row
     assert "Nothing is calibrated" not in said
     assert not app.button(key="fnd_go").disabled
 
@@ -63,7 +63,7 @@ def test_an_outdated_calibration_says_why_and_can_be_made_again(
     monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS | {"torch": "2.16.0"})
     app = page()
     said = texts(app)
-    assert "**pytorch-eager fp32** of 2026-07-01 is out of date." in said
+    assert "out of date] **pytorch-eager fp32** of 2026-07-01." in said
     assert "It was made with torch 2.15.0, and 2.16.0 is installed now" in said
     assert app.button(key="fnd_go").disabled
     assert not app.dataframe
@@ -97,15 +97,6 @@ def test_a_bad_value_is_said_beside_the_button_and_kept(lab: Lab, key: str, valu
     assert app.button(key="cal_go").disabled
 
 
-def test_no_time_for_probes_is_refused_in_one_sentence(lab: Lab) -> None:
-    app = page()
-    app.session_state["cal_budget"] = 0
-    click(app, "cal_go")
-    (sentence,) = sentences(app)
-    assert sentence.startswith("Seconds for the probes must be more than 0")
-    assert workflows_measure.jobs(lab.store).states() == []
-
-
 def test_too_few_probes_predict_nothing_and_say_what_helps(lab: Lab) -> None:
     lab.keep(n=1)
     app = page()
@@ -123,12 +114,13 @@ def test_one_click_calibrates_and_every_network_is_predicted(lab: Lab, monkeypat
     app = click(page(), "cal_go")
     queue = workflows_measure.jobs(lab.store)
     until(lambda: queue.states()[0].n_done == 6, "five probes and the sentinel")
-    app.run()
+    for _ in range(3):  # a look goes one step further at most
+        app.run()
     assert not app.exception
     said = texts(app)
     assert "**Calibration: pytorch-eager fp32**" in said
     assert "After 5 probes the typical 90 % interval is" in said
-    assert "Of 2 probes that were predicted before they were measured" in said
+    assert "2 probes were predicted before they were measured" in said
     lab.obey(held=[])
     queue.cancel(queue.states()[0].job_id)
     ended(lab)
@@ -229,7 +221,7 @@ def test_a_limit_below_the_fastest_names_the_nearest_miss_and_can_be_relaxed(lab
     assert not app.exception
     (miss,) = [w.value for w in app.warning if "Nothing was measured within" in w.value]
     assert "--" not in miss
-    click(app, "fnd_relax")
+    click(app, "fnd_relax_max_latency_ms")
     assert app.number_input(key="fnd_max_latency_ms").value > 0.001
 
 
