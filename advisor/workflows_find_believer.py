@@ -42,9 +42,8 @@ class FittedBeliever:
 
     def _fitted(self, extra: Extra) -> Predictor:
         if extra not in self._fits:
-            keys = list(self._past.profiles.positions)
             probes = {setup: list(given) for setup, given in self._probes.items()}
-            for place, row, latency_ms, pulse_ms in extra:
-                probes[self._knowns[place].setup].append(Probe(*keys[row], latency_ms, pulse_ms=pulse_ms))
+            for place, _row, probe in extra:
+                probes[self._knowns[place].setup].append(probe)
             self._fits[extra] = Predictor(self._past, self._prior).fit(probes)
         return self._fits[extra]

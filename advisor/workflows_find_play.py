@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from advisor.advice import limits
 from advisor.measure.request import Request
-from advisor.measure.run import Run
+from advisor.measure.run import Measured, Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
-from advisor.predict.pace import pulse_of
+from advisor.predict.pace import pulse_of, quickest_ms
 from advisor.predict.predictor import Posterior
+from advisor.predict.probe import Probe
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
 # Measuring some networks does not make others this much faster than the low end of their intervals.
 _FARTHEST = 2.0
-# measured beside the probes: setup, row of its profiles, ms, the machine's pulse
-Extra = tuple[tuple[int, int, float, float | None], ...]
+Extra = tuple[tuple[int, int, Probe], ...]  # measured beside the probes: setup, row of its profiles, and what
 
 
 class Believer(Protocol):
@@ -172,8 +172,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             tested[option] = now if earlier is None else earlier.then(now)
             if earlier is None or tested[option].latency_ms == result.p50:
                 results[option] = result
-            pulse_ms = pulse_of(run.measured.environment.get("pulse_ms"))
-            extra = (*extra, (int(case.options.known[option]), int(case.options.row[option]), result.p50, pulse_ms))
+            place, row = int(case.options.known[option]), int(case.options.row[option])
+            extra = (*extra, (place, row, _probe(case.options.named(option), run.measured)))
             believed = _anew(case, extra)
         steps.append(Step(option, run, before, choice, beaten, None if run.measured is None else tested[option]))
     after = choose(accuracy, believed, tested, budget, failed=failed)
@@ -203,6 +203,11 @@ def may_have_missed(case: Case, played: Played) -> Missed:
         together = case.believer.correlation(played.extra, place, rows) if len(rows) else None
         setups.append(Unmeasured(within[likely], accuracy[likely] - least, together))
     return missed(setups)
+
+
+def _probe(key: tuple[str, int], found: Measured) -> Probe:
+    pulse_ms, times_ms = pulse_of(found.environment.get("pulse_ms")), found.latency.times_ms
+    return Probe(*key, found.latency.p50, pulse_ms=pulse_ms, quickest_ms=quickest_ms(times_ms))
 
 
 def _anew(case: Case, extra: Extra) -> Posterior:

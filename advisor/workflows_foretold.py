@@ -14,7 +14,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
-from advisor.predict.pace import pulse_of
+from advisor.predict.pace import pulse_of, quickest_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -114,6 +114,7 @@ def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:
         return {}
     details = store.query("run_details", run_ids=list(run_ids)).to_dict("records")
     operators = {row["run_id"]: calibrating.operators_of(row["operators"]) for row in details}
+    quickest = {row["run_id"]: quickest_ms(row["times_ms"]) for row in details}
     pulses = {row["run_id"]: pulse_of(json.loads(row["environment"]).get("pulse_ms")) for row in details}
     return {
         row["run_id"]: Probe(
@@ -122,6 +123,7 @@ def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:
             float(row["latency_ms"]),
             operators[row["run_id"]],
             pulses[row["run_id"]],
+            quickest[row["run_id"]],
         )
         for row in listed.reset_index().to_dict("records")
     }

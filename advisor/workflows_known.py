@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, pulse_of, quickest_ms, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 
@@ -227,6 +227,7 @@ def _probes(store: Store, runs: Mapping[Setup, pd.DataFrame]) -> dict[Setup, tup
             Probe(
                 one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
                 calibrating.operators_of(details[one["run_id"]]["operators"]), one["pulse_ms"],
+                quickest_ms(details[one["run_id"]]["times_ms"]),
             )
             for one in found.to_dict("records")
         )

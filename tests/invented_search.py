@@ -60,8 +60,8 @@ class Stubborn:
 
     def posteriors(self, extra: Extra, rows: Sequence[NDArray[np.intp]]) -> list[Posterior]:
         found = [Posterior(one.posterior.mean.copy(), one.posterior.deviation.copy()) for one in self.knowns]
-        for place, row, latency_ms, *_ in extra:
-            found[place].mean[row], found[place].deviation[row] = np.log(latency_ms), 0.01
+        for place, row, probe in extra:
+            found[place].mean[row], found[place].deviation[row] = np.log(probe.latency_ms), 0.01
         return [Posterior(one.mean[some], one.deviation[some]) for one, some in zip(found, rows, strict=True)]
 
     def correlation(self, _extra: Extra, _known: int, _rows: NDArray[np.intp]) -> None:

@@ -7,13 +7,45 @@ import math
 import numpy as np
 import pytest
 
-from advisor.predict.pace import AT_FULL_PACE, fullest, pulse_of, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, DOUBT, at_full_pace, fullest, pulse_of, quickest_ms, slowdowns
 from advisor.predict.probe import Probe
 
 
-def test_the_pulse_of_a_run_is_the_faster_of_the_two() -> None:
-    assert pulse_of([1.0, 4.0]) == pulse_of([4.0, 1.0]) == 1.0
-    assert pulse_of([3]) == 3.0
+def test_the_pulse_of_a_run_lies_midway_between_the_two_by_factors() -> None:
+    assert pulse_of([1.0, 1.44]) == pulse_of([1.44, 1.0]) == pytest.approx(1.2)
+    assert pulse_of([3]) == pytest.approx(3.0)
+
+
+def test_a_pulse_that_was_interrupted_tells_nothing() -> None:
+    assert pulse_of([2.1, 1.1]) == pulse_of([1.1, 2.1]) == pytest.approx(1.1)
+
+
+def test_the_quickest_stretch_of_a_series_is_what_a_burst_leaves_alone() -> None:
+    assert quickest_ms([9.0] * 20 + [5.0] * 10 + [9.0] * 30) == 5.0  # the third of six stretches of ten
+    assert quickest_ms([7.0, 5.0, 9.0]) == 7.0  # too few to be cut: the median
+    assert quickest_ms([]) is None
+
+
+def test_stretches_keep_the_order_of_the_times() -> None:
+    times = np.random.default_rng(1).lognormal(0, 0.1, 60)
+    assert quickest_ms(np.sort(times).tolist()) == pytest.approx(float(np.median(np.sort(times)[:10])))
+    assert quickest_ms([4.0, 6.0] * 30) == 5.0  # no stretch is quicker than another
+
+
+def test_what_a_quick_stretch_is_by_chance_is_added_back() -> None:
+    """Undisturbed probes are 2 % quicker in their quickest stretch; one was disturbed for most of its time."""
+    quiet = [Probe(name, 224, 10.2, pulse_ms=1.0, quickest_ms=10.0) for name in "abcde"]
+    disturbed = Probe("f", 224, 30.0, pulse_ms=1.0, quickest_ms=20.0)
+    corrected, doubt = at_full_pace([*quiet, disturbed])
+    assert [one.latency_ms for one in corrected] == pytest.approx([10.2] * 5 + [20.4])
+    assert doubt.tolist() == [0] * 6
+
+
+def test_a_latency_is_divided_by_its_slowdown_and_doubted() -> None:
+    quiet = [Probe(name, 224, 10.0, pulse_ms=1.0) for name in "abc"]
+    corrected, doubt = at_full_pace([*quiet, Probe("d", 224, 12.0, pulse_ms=1.2), Probe("e", 224, 9.0)])
+    assert [one.latency_ms for one in corrected] == pytest.approx([10, 10, 10, 10, 9])
+    assert doubt == pytest.approx([0, 0, 0, DOUBT * math.log(1.2), 0])
 
 
 @pytest.mark.parametrize("taken", [None, [], [0.0, 1.0], [-1.0], ["1"], 1.0, {"before": 1.0}])

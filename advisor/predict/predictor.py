@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import DOUBT, fullest, slowdowns
+from advisor.predict.pace import at_full_pace
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -182,13 +182,12 @@ class Predictor:
         for setup, given in probes.items():
             check_enough(setup, given)
         # in one order whatever they were measured in
-        ordered = {setup: fullest(probes[setup]) for setup in sorted(probes)}
-        slow = {setup: slowdowns([probe.pulse_ms for probe in given]) for setup, given in ordered.items()}
-        ordered = {setup: _at_full_pace(given, slow[setup]) for setup, given in ordered.items()}
+        paced = {setup: at_full_pace(probes[setup]) for setup in sorted(probes)}
+        ordered = {setup: given for setup, (given, _) in paced.items()}
         profiles = self.past.profiles
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
-        self.doubt_ = {setup: DOUBT * np.abs(np.log(each)) for setup, each in slow.items()}
+        self.doubt_ = {setup: doubt for setup, (_, doubt) in paced.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = own_bases(profiles, ordered, rates)
@@ -223,10 +222,6 @@ class Predictor:
         names, sizes = profiles.models["architecture"].tolist(), profiles.models["img_size"].tolist()
         wanted = self.past.profiles.rows(list(zip(names, sizes, strict=True)))
         return self.posterior(setup, wanted).quantiles(quantiles)
-
-
-def _at_full_pace(probes: Sequence[Probe], slow: NDArray[np.float64]) -> list[Probe]:
-    return [replace(probe, latency_ms=probe.latency_ms / by) for probe, by in zip(probes, slow.tolist(), strict=True)]
 
 
 def check_enough(setup: Setup, probes: Sequence[Probe]) -> None:

@@ -15,6 +15,7 @@ class Probe:
         latency_ms: Of one forward pass of one batch of the setup.
         operators: What each operator inside it took, where that was measured.
         pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
+        quickest_ms: The same by its quickest stretch, see `pace.quickest_ms`; None where single times are not known.
     """
 
     architecture: str
@@ -22,6 +23,7 @@ class Probe:
     latency_ms: float
     operators: tuple[TimedOperator, ...] = ()
     pulse_ms: float | None = None
+    quickest_ms: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:

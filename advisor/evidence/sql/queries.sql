@@ -151,6 +151,6 @@ WHERE s.source_id = 'own-measurement' AND s.evidence = 'measured' AND s.task = '
 ORDER BY s.measured_at DESC, s.source_file DESC;
 
 -- name: run_details
--- Environment and timed operators of those runs as JSON; null where a run has none.
-SELECT run_id, content->'$.measured.environment' AS environment, content->'$.measured.work.timed' AS operators
+-- Environment and timed operators of those runs as JSON, null where a run has none, and the raw times of the latency.
+SELECT run_id, times_ms, content->'$.measured.environment' AS environment, content->'$.measured.work.timed' AS operators
 FROM own.run WHERE list_contains($run_ids::VARCHAR[], run_id) ORDER BY run_id;
