@@ -119,8 +119,8 @@ def to_repeat(one: Known, planned: int) -> str:
         said.append(f"{one.n_noisy} of {n} measured networks are noisy: calibrate again when the machine is quiet.")
     if _is_few(one, planned):
         said.append(
-            f"{n} networks were measured of {planned} planned, so the intervals are wide: more seconds for the probes "
-            "(under Advanced) narrow them."
+            f"{n} networks were measured, where a calibration measures {planned}, so the intervals are wide: calibrate "
+            "again, with more seconds for the probes (under Advanced) if time was short."
         )
     elif one.calibration.status == "stopped" and n < planned:
         said.append("It was stopped early: the probes that it lacks would narrow the intervals.")

@@ -59,7 +59,7 @@ def test_a_calibration_with_few_probes_is_marked_says_why_and_is_offered_again(l
     lab.keep(n=5)
     app = page()
     assert "| pytorch-eager fp32 | ◐ few probes |" in texts(app)
-    assert "6 networks were measured of 12 planned, so the intervals are wide" in texts(app)
+    assert "6 networks were measured, where a calibration measures 12, so the intervals are wide" in texts(app)
     assert app.button(key="cal_repeat_0").label == "Calibrate again"
 
 
