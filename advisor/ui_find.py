@@ -133,6 +133,7 @@ def _submit(store: Store, question: Question) -> None:
     try:
         same = _job_of(store, workflows_measure.jobs(store).states(), question)
         if same is None or same.ended:
+            workflows_find.submit_probes(store, question)
             ui_job.follow(workflows_find.submit_find(store, question, confirm=_confirm()))
         else:
             ui_job.follow(same.job_id)

@@ -85,6 +85,7 @@ def submit_probes(
     from advisor import workflows_find_probing
 
     case = case_of(store, question, runtime=runtime, precision=precision)
+    runtime, precision = _checked(question, runtime, precision)
     if runtime != BEST or precision is not None or question.layout is not None:
         return []
     wanted = workflows_find_probing.unprobed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,15 @@ def test_a_few_probes_let_an_installed_runtime_take_part(lab: Lab, monkeypatch: 
     assert workflows_find.submit_probes(lab.store, QUESTION) == []  # once is enough
 
 
-@pytest.mark.parametrize("asked", [{"runtime": "pytorch-eager"}, {"precision": "fp32"}])
+@pytest.mark.parametrize(("asked", "question"), [
+    ({"runtime": "pytorch-eager"}, QUESTION), ({"precision": "fp32"}, QUESTION),
+    ({}, replace(QUESTION, runtime="pytorch-eager")), ({}, replace(QUESTION, layout="nchw")),
+])  # fmt: skip
 def test_where_the_runtime_is_given_no_other_one_is_probed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], question: Question
 ) -> None:
     monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
-    assert workflows_find.submit_probes(lab.store, QUESTION, **asked) == []
+    assert workflows_find.submit_probes(lab.store, question, **asked) == []
 
 
 def test_a_runtime_that_does_not_run_is_probed_once_and_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

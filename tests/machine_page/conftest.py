@@ -10,6 +10,7 @@ import streamlit as st
 
 from advisor import workflows
 from advisor.evidence.store import Store
+from advisor.measure import machine
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.history import History, history
 from tests.calibration_lab import Lab, opened
@@ -36,6 +37,8 @@ def past() -> History:
 
 @pytest.fixture
 def lab(ready: Store, past: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    # a search would probe every other runtime that happens to be installed
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32")])
     with opened(ready, past, tmp_path / "fake", monkeypatch) as found:
         yield found
 
