@@ -63,7 +63,7 @@ def ask(store: Store, target: str, found: Sequence[Known]) -> Question | None:
         placeholder="such as 25", help="Of one forward pass of one batch, at the upper end of its 95 % interval.",
     )  # fmt: skip
     batch = state["fnd_batch_size"] or 1
-    _choice(columns[1], "Runtime", "fnd_runtime", views_find.runtimes(found, batch), "best of the calibrated ones")
+    _choice(columns[1], "Runtime", "fnd_runtime", views_find.runtimes(found, batch), "best of all installed")
     with columns[2]:
         ui_limits.families(store, "fnd_", on_change=_touched)
     with columns[3]:
