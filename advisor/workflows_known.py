@@ -24,6 +24,7 @@ from advisor.predict.known import Known, MeasuredHere, Prediction
 from advisor.predict.pace import AT_FULL_PACE, pulse_of, quickest_ms, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
+from advisor.predict.staleness import in_a_sentence
 
 if TYPE_CHECKING:
     from advisor.predict.history import History
@@ -306,8 +307,7 @@ def nothing_known(
     wanted = {"runtime": runtime, "precision": precision, "layout": layout, "batch_size": batch_size, "target": target}
     for one, reasons in stale_calibrations(store):
         if all(value in (None, getattr(one.asked, name)) for name, value in wanted.items()):
-            why = reasons[0][0].lower() + reasons[0][1:].removesuffix(".")
-            return f"The calibration of {one.asked.label} does not hold: {why} with '{command}'."
+            return f"The calibration of {one.asked.label} does not hold: {in_a_sentence(reasons)} with '{command}'."
     narrowed = [runtime, precision, layout, None if batch_size in (None, 1) else f"batch {batch_size}"]
     setup = " ".join(str(part) for part in narrowed if part) or "any setup"
     there = ", ".join(one.asked.label for one in known(store, target, batch_size=None))
