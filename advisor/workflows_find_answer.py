@@ -14,6 +14,7 @@ from advisor.advice.predicted import HIGH, LOW, percent
 from advisor.advice.recommend import licence_to_mind, losses
 from advisor.measure.run import Parity, Run
 from advisor.metrics import METRICS
+from advisor.predict.known import Known
 from advisor.predict.missed import Missed
 from advisor.predict.search import LEAST_GAIN, chances, expected_gains
 from advisor.records import FOUR_FAMILIES, Candidate, Question, Reason, Recommendation
@@ -204,8 +205,12 @@ def _recommendation(
     )  # fmt: skip
 
 
+def _shaky(one: Known) -> str:
+    return f", measured{one.caveat}" if one.calibration.drifted else ""
+
+
 def _setup(case: Case, played: Played) -> str:
-    names = ", ".join(one.asked.label for one in case.knowns)
+    names = ", ".join(f"{one.asked.label}{_shaky(one)}" for one in case.knowns)
     many = f"{len(case.knowns)} calibrated setups" if len(case.knowns) > 1 else "one calibrated setup"
     probes = sorted({one.n_probes for one in case.knowns})
     counts = f"{probes[0]}" if len(probes) == 1 else f"{probes[0]} to {probes[-1]}"

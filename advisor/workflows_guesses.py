@@ -96,7 +96,7 @@ def _rows(one: Known) -> pd.DataFrame:
     p50 = frame["p50_ms"].to_numpy(np.float64)
     made = frame[["architecture", "img_size"]].assign(
         **setup, latency_ms=p50, throughput_per_s=one.setup.batch_size * 1000 / p50,
-        note=f"predicted from {one.n_probes} networks measured here in this setup",
+        note=f"predicted from {one.n_probes} networks measured here in this setup{one.caveat}",
         **{LOW: frame["lo90_ms"], HIGH: frame["hi90_ms"]},
     )  # fmt: skip
     return workflows_holes.as_runs(made)

@@ -43,6 +43,15 @@ def test_the_pick_is_the_most_accurate_that_was_measured_within_the_budget(built
     assert all(one.candidate.evidence == "predicted" for one in found.path)
 
 
+def test_a_calibration_that_drifted_is_told_beside_the_answer(built: Store) -> None:
+    quiet = bench(built)
+    (one,) = quiet.knowns
+    drifted = replace(one, calibration=replace(one.calibration, drift=0.6))
+    assert "drifted" not in quiet.search(max_latency_ms=19.0).recommendation.setup
+    said = replace(quiet, knowns=(drifted,), requests=[]).search(max_latency_ms=19.0).recommendation.setup
+    assert "(pytorch-eager fp32, measured while the machine drifted by 60 %)" in said
+
+
 def test_what_looks_fast_and_is_not_is_measured_and_refused(built: Store) -> None:
     optimistic = by_factor(I7_MS, regnety_160=0.2)  # 86.0 % at 384 px, 82.6 % at 224 px: 72 ms look like 14.4
     found = bench(built, predicted=optimistic).search(max_latency_ms=19.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,7 @@ def known(*measured: str) -> Known:
     models = pd.DataFrame(NAMES, columns=["architecture", "img_size"])
     profiles: Any = SimpleNamespace(models=models)
     deviation = np.full(len(NAMES), np.log(1.2) / 1.6448536)
-    calibration: Any = None
+    calibration: Any = SimpleNamespace(drifted=False)
     return Known(SETUP, ASKED, calibration, (), len(rows), Posterior(np.log(p50), deviation), profiles, rows)
 
 
@@ -69,6 +70,14 @@ def calibrated(ready: Store) -> Store:
         run_data.run("r-resnet18", float(I7_MS["resnet18", 224]), architecture="resnet18"),
     )
     return ready
+
+
+def test_a_prediction_says_what_was_wrong_with_its_calibration() -> None:
+    drifted: Any = SimpleNamespace(drifted=True, drift=0.6)
+    assert CALIBRATED.caveat == ""
+    assert replace(CALIBRATED, calibration=drifted).caveat == " while the machine drifted by 60 %"
+    noisy = {row: replace(one, verdict="noisy") for row, one in list(CALIBRATED.measured.items())[:1]}
+    assert replace(CALIBRATED, measured=CALIBRATED.measured | noisy).caveat == ", 1 of them noisily"
 
 
 def ask(store: Store, **limits: object) -> Recommendation:

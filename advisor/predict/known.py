@@ -74,6 +74,13 @@ class Known:
         return sum(one.verdict == "noisy" for one in self.measured.values())
 
     @property
+    def caveat(self) -> str:
+        """What to know before its predictions decide, as the end of '12 were measured'; or empty."""
+        if self.calibration.drifted:
+            return f" while the machine drifted by {100 * (self.calibration.drift or 0.0):.0f} %"
+        return f", {self.n_noisy} of them noisily" if self.n_noisy else ""
+
+    @property
     def slowed(self) -> NDArray[np.float64]:
         """How many times slower than at its full pace the machine was, of each probe during which it was."""
         slow = slowdowns([probe.pulse_ms for probe in self.probes])
