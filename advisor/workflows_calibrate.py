@@ -23,7 +23,7 @@ from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
 from advisor.predict.profile import Profiles
-from advisor.workflows_known import calibration_of, calibrations, known, predict, stale_calibrations
+from advisor.workflows_known import calibration_of, calibrations, known, predict, pulses_ms, stale_calibrations
 
 __all__ = [
     "BUDGET_S", "N_PROBES", "Asked", "Calibrated", "Calibration", "Known", "MeasuredHere", "Prediction", "asked",
@@ -131,14 +131,17 @@ def submit_calibration(
     """
     if not 0 < budget_s <= MAX_BUDGET_S:  # NaN fails too
         raise BadQuestion(f"--budget-s must be more than 0 and at most {MAX_BUDGET_S:g} s, not {budget_s:g}.")
-    n, order = N_PROBES if n_probes is None else n_probes, list[str]()
+    n, order, earlier_ms = N_PROBES if n_probes is None else n_probes, list[str](), list[float]()
 
     def follow(runs: tuple[Run, ...]) -> Request | None:
         from advisor.predict.predictor import MIN_PROBES
 
         if not order:  # here, because choosing takes a second and a click must not
             order.extend(probe_order(store, asked))
-        return calibrating.next_probe(asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s)
+            earlier_ms.extend(pulses_ms(store, asked.target))
+        return calibrating.next_probe(
+            asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s, earlier_ms=earlier_ms
+        )
 
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     return workflows_measure.submit(

@@ -113,6 +113,13 @@ def _now(target: str) -> dict[str, str]:
     return calibrating.fingerprint(here.device_id, here.name, software, environment)
 
 
+def pulses_ms(store: Store, target: str) -> list[float]:
+    """The pulse of every own run on a target of this machine, newest first."""
+    own = _own_latencies(store)
+    here = own["device_id"] == machine.machine(target).device_id
+    return [float(ms) for ms in own.loc[here, "pulse_ms"] if ms is not None]
+
+
 # -- what is known -------------------------------------------------------------------------------------
 
 
@@ -180,6 +187,7 @@ def _known(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
+            full_ms=predictor.full_ms_,
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals

@@ -10,6 +10,7 @@ from advisor.errors import BadQuestion
 from advisor.measure.run import Run
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX, Asked, fingerprint, new_id, next_probe, operators_of, staleness
+from advisor.predict.pace import AT_FULL_PACE
 from tests.run_data import failed, run
 
 CPU = Asked("cpu", "pytorch-eager", "fp32", "nchw", 1, 2)
@@ -38,13 +39,16 @@ def test_a_probe_is_the_network_at_its_native_size_in_the_setup_asked_for() -> N
     assert (probe.architecture, probe.img_size, probe.runtime, probe.precision) == (
         "resnet50", None, "openvino", "auto",
     )  # fmt: skip
-    assert (probe.batch_size, probe.threads, probe.extras) == (8, 3, ())
+    assert (probe.batch_size, probe.threads, probe.pulse_ms) == (8, 3, None)
 
 
 @pytest.mark.parametrize(("runtime", "precision", "extras"), [
     ("pytorch-eager", "fp32", ("operators",)), ("pytorch-eager", "bf16", ()), ("pytorch-compile", "fp32", ()),
+    ("openvino", "auto", ("operators",)), ("onnxruntime", "fp32", ("operators",)),
 ])  # fmt: skip
-def test_eager_fp32_alone_also_times_operators(runtime: str, precision: str, extras: tuple[str, ...]) -> None:
+def test_operators_are_timed_in_eager_fp32_and_in_runtimes_of_their_own(
+    runtime: str, precision: str, extras: tuple[str, ...]
+) -> None:
     assert Asked("cpu", runtime, precision, "nchw", 1, 2).request("resnet50").extras == extras
 
 
@@ -110,11 +114,30 @@ def paced(name: str, pulse_ms: float, seconds: float = 3.0) -> Run:
 QUIET = (paced("a", 1.0), paced("b", 1.0))
 
 
-def test_probes_of_a_slower_moment_are_measured_once_more_the_slowest_first() -> None:
+def test_probes_of_a_slower_moment_are_measured_up_to_twice_more_the_slowest_first() -> None:
     restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
     assert follows(*restless) == "d"
-    assert follows(*restless, paced("d", 1.3)) == "c"
-    assert follows(*restless, paced("d", 1.3), paced("c", 1.2)) is None
+    once_more = (*restless, paced("d", 1.3), paced("d", 1.3))
+    assert follows(*once_more) == "c"
+    assert follows(*once_more, paced("c", 1.2), paced("c", 1.2)) is None
+
+
+def test_what_is_measured_again_waits_for_the_full_pace_as_long_as_there_is_time() -> None:
+    restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
+    again = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=60.0)
+    assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE)
+    assert again.patience_s == 20.0  # of the 60 s that are left beside what it takes itself
+    shortly = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=14.4)
+    assert shortly is not None and shortly.patience_s == pytest.approx(3.0)  # of 18 s, beside the 15
+    first = next_probe(CPU, ORDER, QUIET, n=4, least=3, budget_s=60.0)
+    assert first is not None and (first.pulse_ms, first.patience_s) == (None, 0.0)
+
+
+def test_a_machine_that_is_slow_all_along_is_known_by_its_pulses_of_before() -> None:
+    slow = tuple(paced(name, 1.2) for name in "abcd")
+    assert follows(*slow) is None
+    again = next_probe(CPU, ORDER, slow, n=4, least=3, budget_s=60.0, earlier_ms=[1.0] * 8)
+    assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE)
 
 
 def test_probes_at_full_pace_are_not_measured_again() -> None:
@@ -128,10 +151,10 @@ def test_new_probes_come_before_those_that_are_measured_again() -> None:
     assert follows(*QUIET, paced("c", 1.5), broken("d")) == "e"
 
 
-def test_no_probe_is_measured_again_beyond_the_budget() -> None:
+def test_probes_are_measured_again_until_a_quarter_beyond_the_budget() -> None:
     restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
-    assert follows(*restless, budget_s=15.0) == "d"
-    assert follows(*restless, budget_s=14.9) is None
+    assert follows(*restless, budget_s=12.0) == "d"  # it ends after 15 s
+    assert follows(*restless, budget_s=11.9) is None
 
 
 # -- whether it still holds ----------------------------------------------------------------------------

@@ -9,15 +9,26 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from advisor.measure.run import REST, TimedOperator
 from advisor.predict.belief import belief
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History, history
-from advisor.predict.operator_model import Taught, taught, usable
+from advisor.predict.operator_model import Taught, complete, taught, usable
 from advisor.predict.own_bases import own_bases
 from advisor.predict.predictor import Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.signature import ELEMENTWISE, NORMALISATION
+from advisor.predict.signature import (
+    DENSE,
+    DEPTHWISE,
+    ELEMENTWISE,
+    GROUPED,
+    NORMALISATION,
+    POINTWISE,
+    PRODUCT,
+    STEM,
+    signature,
+)
 from tests.invented_devices import CPU, invented, setup_of, some_profiles
 from tests.timed_operators import Law, latencies, linear_law, probe_of
 
@@ -152,3 +163,71 @@ def test_a_sibling_setup_needs_few_probes(
     assert off < 0.6 * off_alone
     low, _, high = together.quantiles().T
     assert np.mean((low <= true_ms[rest]) & (true_ms[rest] <= high)) > 0.8
+
+
+TOLD_APART = (POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT)
+
+
+def fused_probe(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
+    """A probe of a runtime that tells what its convolutions and products take, by a law of its own, and the rest."""
+    told = [one for one in probe_of(profiles, row, own).operators if signature(one).kind in TOLD_APART]
+    others = [one for one in probe_of(profiles, row, rest).operators if signature(one).kind not in TOLD_APART]
+    left_ms = sum(one.count * one.time_ms for one in others)
+    all_else = TimedOperator(REST, "other", 0, 0, 0, (), (), 1, (), (), count=1, time_ms=left_ms)
+    name, size = profiles.models["architecture"][row], int(profiles.models["img_size"][row])
+    latency_ms = sum(one.count * one.time_ms for one in told) + left_ms
+    return Probe(name, size, latency_ms, (*told, all_else))
+
+
+@pytest.mark.parametrize("seed", [9, 10])
+def test_a_runtime_that_tells_of_its_steps_is_learned_from_them(
+    profiles: Profiles, past: History, rows: list[int], seed: int
+) -> None:
+    eager, own = linear_law(8), linear_law(seed)  # each class has other rates than in eager mode
+    rest = fusing(eager)
+    fast = replace(HERE, runtime="openvino")
+    probes = [fused_probe(profiles, row, own, rest) for row in rows]
+    told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
+    true_ms = np.asarray(profiles.counts @ np.where(told, own(profiles.operators), rest(profiles.operators)))
+    held_out = np.setdiff1d(np.arange(len(profiles)), rows)
+
+    def off(given: list[Probe]) -> float:
+        learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: given})
+        return float(np.median(np.abs(np.exp(learned.posterior(fast, held_out).mean) / true_ms[held_out] - 1)))
+
+    assert off(probes) < 0.06
+    assert off(probes) < 0.6 * off([replace(probe, operators=()) for probe in probes])
+
+
+def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(11)
+    fused = [fused_probe(profiles, row, law, fusing(law)) for row in rows]
+    assert all(usable(probe) and not complete(probe) for probe in fused)
+    assert complete(probe_of(profiles, rows[0], law))
+    assert own_bases(profiles, {HERE: fused}, {HERE: rates}) == {HERE: []}, "what the rest is made of is not known"
+
+
+def test_classes_that_are_not_asked_for_are_not_taught(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    probes = tuple(probe_of(profiles, row, linear_law(12)) for row in rows)
+    every = taught(profiles, probes, tuple(rates), 1)
+    some = taught(profiles, probes, tuple(rates), 1, TOLD_APART)
+    assert every is not None and some is not None
+    told = [kind in TOLD_APART for kind in KINDS]
+    assert some.class_ms[:, told] == pytest.approx(every.class_ms[:, told], rel=0.1)
+    assert not some.class_ms[:, np.logical_not(told)].any()
+    assert (some.timed_ms < [probe.latency_ms for probe in probes]).all()
+    assert every.timed_ms == pytest.approx([probe.latency_ms for probe in probes])
+
+
+def test_rates_are_not_too_low_where_times_scatter(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    """A fit of relative errors would be: half of the mean of such times is off by less than their mean is."""
+    law, rng = linear_law(13), np.random.default_rng(0)
+    scattered = [probe_of(profiles, row, lambda o: law(o) * np.exp(rng.normal(0, 0.6, len(o)))) for row in rows]
+    ratio = lesson(profiles, scattered, rates).class_ms.sum(axis=1) / latencies(profiles, law)
+    assert 0.9 < np.median(ratio) < 1.35  # the mean of what scatters so is 1.2 times its median

@@ -7,7 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from advisor.predict.pace import AT_FULL_PACE, DOUBT, at_full_pace, fullest, pulse_of, quickest_ms, slowdowns
+from advisor.predict.pace import (
+    AT_FULL_PACE,
+    DOUBT,
+    SUFFERS,
+    at_full_pace,
+    full_pulse_ms,
+    fullest,
+    pulse_of,
+    quickest_ms,
+    slowdowns,
+)
 from advisor.predict.probe import Probe
 
 
@@ -43,9 +53,23 @@ def test_what_a_quick_stretch_is_by_chance_is_added_back() -> None:
 
 def test_a_latency_is_divided_by_its_slowdown_and_doubted() -> None:
     quiet = [Probe(name, 224, 10.0, pulse_ms=1.0) for name in "abc"]
-    corrected, doubt = at_full_pace([*quiet, Probe("d", 224, 12.0, pulse_ms=1.2), Probe("e", 224, 9.0)])
+    suffered = 10.0 * 1.2**SUFFERS
+    corrected, doubt = at_full_pace([*quiet, Probe("d", 224, suffered, pulse_ms=1.2), Probe("e", 224, 9.0)])
     assert [one.latency_ms for one in corrected] == pytest.approx([10, 10, 10, 10, 9])
     assert doubt == pytest.approx([0, 0, 0, DOUBT * math.log(1.2), 0])
+
+
+def test_a_machine_that_was_slow_all_along_is_known_by_its_full_pace_of_before() -> None:
+    slow = [Probe(name, 224, 10.0, pulse_ms=1.2) for name in "abc"]
+    assert [one.latency_ms for one in at_full_pace(slow)[0]] == pytest.approx([10] * 3)
+    corrected, doubt = at_full_pace(slow, full_ms=1.0)
+    assert [one.latency_ms for one in corrected] == pytest.approx([10 / 1.2**SUFFERS] * 3)
+    assert doubt == pytest.approx([DOUBT * math.log(1.2)] * 3)
+
+
+def test_the_pulse_at_full_pace_is_one_that_a_quarter_reach() -> None:
+    assert full_pulse_ms([1.3, None, 1.0, 1.2, 1.1, 1.4]) == pytest.approx(1.1)
+    assert full_pulse_ms([None]) is None
 
 
 @pytest.mark.parametrize("taken", [None, [], [0.0, 1.0], [-1.0], ["1"], 1.0, {"before": 1.0}])

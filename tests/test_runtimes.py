@@ -17,8 +17,10 @@ import torch
 from torch import nn
 
 from advisor.measure.request import Request
+from advisor.measure.run import REST
 from advisor.measure.runtimes import onnx_export
 from advisor.measure.runtimes.interface import CannotRun, Prepared, load
+from advisor.measure.workers import node_times, operators
 from advisor.measure.workers.build import build, images
 
 pytestmark = pytest.mark.timm
@@ -75,8 +77,8 @@ def example() -> Any:
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def prepare(model: nn.Module, example: Any, runtime: str, *, threads: int = 1, **asked: str) -> Prepared:
-    request = Request(architecture="small", runtime=runtime, **asked)  # type: ignore[arg-type]
+def prepare(model: nn.Module, example: Any, runtime: str, *, threads: int = 1, **asked: Any) -> Prepared:
+    request = Request(architecture="small", runtime=runtime, **asked)
     return load(runtime).prepare(model, example, request, threads=threads, say=lambda _: None)
 
 
@@ -105,6 +107,28 @@ def test_network_of_timm_is_converted_right(runtime: str) -> None:
     built = build("mobilenetv3_small_050", 64)
     example = images(built.facts, 1)
     assert difference(prepare(built.model, example, runtime), built.model, example) < 1e-4
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("architecture", ["mobilenetv3_small_050", "test_vit"])
+def test_steps_are_told_and_each_convolution_and_product_is_found_among_them(runtime: str, architecture: str) -> None:
+    built = build(architecture, None)
+    example = images(built.facts, 1)
+    counted = operators.count(built.model, torch.empty(example.shape, device="meta")).operators
+    prepared = prepare(built.model, example, runtime, extras=("operators",))
+    assert difference(prepared, built.model, example) < 1e-4
+    found = node_times.distinct(counted, prepared.nodes)
+    wanted = {one for one in counted if one.macs and one.kind != "attention"}
+    assert {(one.kind, one.inputs, one.outputs) for one in found[:-1]} == {
+        (one.kind, one.inputs, one.outputs) for one in wanted
+    }
+    assert found[-1].name == REST
+    assert all(one.time_ms > 0 for one in found)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_steps_are_not_told_unless_asked_for(runtime: str, small: nn.Module, example: Any) -> None:
+    assert prepare(small, example, runtime).nodes == ()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "auto"])

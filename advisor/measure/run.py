@@ -212,6 +212,10 @@ class Operator:
     outputs: tuple[tuple[int, ...], ...]
 
 
+# what stands among timed operators for all of a pass that is none of them: see `workers.node_times`
+REST = "all other steps"
+
+
 @dataclass(frozen=True, slots=True)
 class TimedOperator(Operator):
     """Operators of a pass that do the same work on the same shapes.
@@ -235,7 +239,8 @@ class Work:
         operators: Classes by time, largest first.
         counter: Who counted, with version.
         timed: Every distinct operator in the order in which each is first run; views are none. Not scaled: their sum
-            is what a pass takes while it is watched.
+            is what a pass takes while it is watched. Of a runtime that fuses operators its convolutions and products,
+            and `REST`.
     """
 
     macs: float

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -21,11 +21,13 @@ from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
 from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulse_of, slowdowns
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
-_TRIES = 2  # of a probe at the machine's full pace
+_TRIES = 3  # of a probe at the machine's full pace
+_PATIENCE_S = 20.0  # to wait for it, at most
+_EXTENSION = 1.25  # of the budget, to measure again what ran in slow moments; on two cores that ends within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
 # median of that time is known well enough beside how far networks deviate from any prediction.
@@ -54,9 +56,11 @@ class Asked:
     def request(self, architecture: str) -> Request:
         """The measurement of a network in this setup, at its native size.
 
-        Eager mode in fp32 tells in the same run what every operator takes, which other setups share.
+        Eager mode in fp32 tells in the same run what every operator takes, which other setups share; a runtime of its
+        own tells what its convolutions and products take.
         """
-        extras = ("operators",) if (self.runtime, self.precision) == ("pytorch-eager", "fp32") else ()
+        fused = not self.runtime.startswith("pytorch")
+        extras = ("operators",) if fused or (self.runtime, self.precision) == ("pytorch-eager", "fp32") else ()
         return Request(
             architecture=architecture, target=self.target, runtime=self.runtime, precision=self.precision,
             layout=self.layout, batch_size=self.batch_size, threads=self.threads, extras=extras,
@@ -103,43 +107,56 @@ def new_id(asked: Asked, unique: str) -> str:
 
 
 def next_probe(
-    asked: Asked, order: Sequence[str], runs: Sequence[Run], *, n: int, least: int, budget_s: float
-) -> Request | None:
+    asked: Asked, order: Sequence[str], runs: Sequence[Run], *, n: int, least: int, budget_s: float,
+    earlier_ms: Sequence[float] = (),
+) -> Request | None:  # fmt: skip
     """What is measured after those runs; None where there are enough, or the next one would not end in time.
 
     A network that failed is passed over, and the next in order takes its place. Once there are enough, those during
-    which the machine was not at its full pace are measured once more while there is time, the slowest first.
+    which the machine was not at its full pace are measured once more while there is time, the slowest first; each waits
+    until the machine is at its full pace again.
 
     Args:
         order: Architectures, most telling first.
         runs: Those of the probes so far.
         n: How many are to work.
         least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
-        budget_s: Of all probes; the next one is expected to take as long as those so far took on average.
+        budget_s: Of all probes; the next one is expected to take as long as those so far took on average. What is
+            measured again may take a quarter longer.
+        earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
     """
     good = [run for run in runs if run.status == "ok"]
     tried = Counter(run.request.architecture for run in runs)
     n_good = len({run.request.architecture for run in good})
-    wanted = _slowed(good, tried) if n_good >= n else list(order[len(tried) :])
+    enough = n_good >= n
+    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
+    wanted = _slowed(good, tried, full_ms) if enough else list(order[len(tried) :])
     if not wanted or (len(runs) >= _GIVE_UP and not good):
         return None
     spent_s = sum(run.seconds for run in runs)
-    allowed_s = budget_s if n_good >= least else _OVERRUN * budget_s
-    if runs and spent_s + spent_s / len(runs) > allowed_s:
+    allowed_s = budget_s * (_EXTENSION if enough else 1.0 if n_good >= least else _OVERRUN)
+    left_s = allowed_s - spent_s - spent_s / len(runs) if runs else allowed_s
+    if left_s < 0:
         return None
-    return asked.request(wanted[0])
+    request = asked.request(wanted[0])
+    if not enough or full_ms is None:
+        return request
+    return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=min(left_s, _PATIENCE_S))
 
 
-def _slowed(good: Sequence[Run], tried: Mapping[str, int]) -> list[str]:
+def _slowed(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None) -> list[str]:
     """Networks that were never measured at the machine's full pace and may be once more, the slowest first."""
-    pulses = [None if run.measured is None else pulse_of(run.measured.environment.get("pulse_ms")) for run in good]
-    slow = slowdowns(pulses)
+    slow = slowdowns(_pulses(good), full_ms)
     least: dict[str, float] = {}
     for run, by in zip(good, slow.tolist(), strict=True):
         name = run.request.architecture
         least[name] = min(by, least.get(name, by))
     again = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
     return sorted(again, key=lambda name: -least[name])
+
+
+def _pulses(good: Sequence[Run]) -> list[float | None]:
+    return [None if run.measured is None else pulse_of(run.measured.environment.get("pulse_ms")) for run in good]
 
 
 # -- what is known of one ------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Known:
         posterior: What is believed of every row of `profiles`.
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
+        full_ms: The pulse at its full pace, by all setups; None where none is known.
     """
 
     setup: Setup
@@ -62,6 +63,7 @@ class Known:
     profiles: Profiles
     measured: dict[int, MeasuredHere]
     probes: tuple[Probe, ...] = ()
+    full_ms: float | None = None
 
     @property
     def n_predicted(self) -> int:
@@ -83,7 +85,7 @@ class Known:
     @property
     def slowed(self) -> NDArray[np.float64]:
         """How many times slower than at its full pace the machine was, of each probe during which it was."""
-        slow = slowdowns([probe.pulse_ms for probe in self.probes])
+        slow = slowdowns([probe.pulse_ms for probe in self.probes], self.full_ms)
         return np.asarray(slow[slow > AT_FULL_PACE])
 
     @property

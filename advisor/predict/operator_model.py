@@ -2,22 +2,26 @@
 
 An operator's time = (a call + its multiply-adds, bytes and weights, each times a rate of its class)
                      x a smooth function of its shape.
-The rates are fitted by relative error, which a time that a busy moment made a hundred times longer hardly moves, and
-shrunk towards those that published devices share. The smooth function is a Gaussian process on the logarithms of the
-shape; far from every timed operator it returns to 1, so that large operators are extrapolated by the rates alone, and
-the doubt grows. Its kernel gives all operators of one probe a common factor, the state of the machine in that moment.
+The rates are fitted to the logarithms of the times, by a loss that one made a hundred times longer by a busy moment
+hardly moves, and shrunk towards those that published devices share. (Fitted by relative error, they come out too low
+where times scatter: a guess of next to nothing is never wrong by more than all of the time.) The smooth function is a
+Gaussian process on the logarithms of the shape; far from every timed operator it returns to 1, so that large operators
+are extrapolated by the rates alone, and the doubt grows. Its kernel gives all operators of one probe a common factor,
+the state of the machine in that moment.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import least_squares
 
+from advisor.measure.run import REST
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
@@ -27,7 +31,9 @@ MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a m
 _LENGTH = 2.5  # of a logarithm: operators a factor of 12 apart in one side say little about each other
 # standard deviations of logarithms: of the smooth function, of what a probe's operators have in common, of one time
 _SMOOTH, _MOMENT, _SINGLE = 0.35, 0.25, 0.2
-_SHRINK = 1.0  # weight of a published rate, in timed operators
+# Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
+# beside the published one.
+_SCATTER, _RATES = 0.3, 1.0
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
@@ -41,34 +47,49 @@ class Taught:
     """What probes teach about all networks.
 
     Attributes:
-        class_ms: Shape (n_profiles, n_kinds): time of each class of `costs.KINDS` in one pass.
+        class_ms: Shape (n_profiles, n_kinds): time of each class of `costs.KINDS` in one pass; 0 of classes that were
+            not asked for.
         doubt: Shape (n_profiles,): standard deviation of the logarithm of their sum that comes from operators unlike
             every timed one.
-        probe_ms: Shape (n_probes,): each probe's latency, the smooth function taken from the operators of the others
-            (the rates are fitted with all: without it, a class that it alone has would be off by 40 % and bend all
-            corrections); of those without usable times of operators, by all.
+        probe_ms: Shape (n_probes,): the same sum of each probe, the smooth function taken from the operators of the
+            others (the rates are fitted with all: without it, a class that it alone has would be off by 40 % and bend
+            all corrections); of those without usable times of operators, by all.
+        timed_ms: Shape (n_probes,): that sum as it was timed; NaN where it was not.
     """
 
     class_ms: NDArray[np.float64]
     doubt: NDArray[np.float64]
     probe_ms: NDArray[np.float64]
+    timed_ms: NDArray[np.float64]
 
 
 def usable(probe: Probe) -> bool:
     """Whether the operators of a probe were timed, and add up to about its latency."""
     watched_ms = sum(o.count * o.time_ms for o in probe.operators)
-    return bool(probe.operators) and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
+    some = any(o.name != REST for o in probe.operators)
+    return some and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
+
+
+def complete(probe: Probe) -> bool:
+    """Whether all of its operators were timed one by one, not only those that a runtime tells apart."""
+    return usable(probe) and all(o.name != REST for o in probe.operators)
 
 
 @functools.lru_cache(maxsize=4)
-def taught(profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int) -> Taught | None:
+def taught(
+    profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int,
+    kinds: Collection[str] = KINDS,
+) -> Taught | None:  # fmt: skip
     """What the operators of probes say about every profile; None with fewer than `MIN_TIMED` usable probes.
 
     Args:
         rates: Of every term of `costs.TERMS`, as published devices share them, at any speed.
         batch_size: Of the pass that is asked about; the probes' own may be another one.
+        kinds: Classes to learn; operators of all others are left out.
     """
     timed = [_timed(probe, place) for place, probe in enumerate(probes) if usable(probe)]
+    asked = np.array([kind in kinds for kind in KINDS])
+    timed = [found for found in (one[asked[kinds_of(one)]] for one in timed) if len(found)]
     if len(timed) < MIN_TIMED:
         return None
     points = _thinned(pd.concat(timed, ignore_index=True))
@@ -77,7 +98,7 @@ def taught(profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ..
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
     smooth, unsure, left_out = _smoothed(profiles.operators, batch_size, points, deviation)
     each_ms = _mean(profiles.operators, batch_size, by_kind) * np.exp(smooth)
-    of_kind = np.eye(len(KINDS))[kinds_of(profiles.operators)]
+    of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
     class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
     doubts = np.asarray(profiles.counts @ ((each_ms * unsure)[:, None] * of_kind))
     total_ms = class_ms.sum(axis=1)
@@ -85,7 +106,11 @@ def taught(profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ..
     own_ms = pd.Series(mean * np.exp(left_out) * points["share"].to_numpy()).groupby(points["probe"].to_numpy()).sum()
     for place, ms in own_ms.items():
         probe_ms[int(str(place))] = ms * float(points.loc[points["probe"] == place, "whole"].iloc[0])
-    return Taught(class_ms, np.sqrt(np.square(doubts).sum(axis=1)) / total_ms, probe_ms)
+    timed_ms = np.full(len(probes), np.nan)
+    for one in timed:
+        timed_ms[int(one["probe"].iloc[0])] = float((one["ms"] * one["count"]).sum())
+    doubt = np.sqrt(np.square(doubts).sum(axis=1)) / np.maximum(total_ms, _LEAST_MS)
+    return Taught(class_ms, doubt, probe_ms, timed_ms)
 
 
 def _timed(probe: Probe, place: int) -> pd.DataFrame:
@@ -94,6 +119,7 @@ def _timed(probe: Probe, place: int) -> pd.DataFrame:
     rows = [
         asdict(signature(o)) | {"ms": max(o.time_ms * probe.latency_ms / watched_ms, _LEAST_MS), "count": o.count}
         for o in probe.operators
+        if o.name != REST
     ]
     return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place)
 
@@ -118,14 +144,26 @@ def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArr
     terms, kinds, times = _terms(points, 1), kinds_of(points), points["ms"].to_numpy()
     guess = np.maximum((terms * prior[kinds]).sum(axis=1), 1e-300)
     prior = np.maximum(prior * np.exp(np.median(np.log(times / guess))), 1e-300)
-    found = np.zeros((n, 4))
-    for kind in range(n):
+    for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        relative = terms[rows] * prior[kind] / times[rows, None]
-        shrunk = np.sqrt(_SHRINK) * np.eye(4)
-        wanted = np.concatenate([np.ones(len(rows)), np.full(4, np.sqrt(_SHRINK))])
-        found[kind] = nnls(np.vstack([relative, shrunk]), wanted)[0] * prior[kind]
-    return found
+        prior[kind] *= _fitted(terms[rows] * prior[kind], np.log(times[rows]))
+    return np.asarray(prior)
+
+
+def _fitted(terms: NDArray[np.float64], log_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (n_terms,): positive factors of terms whose sums are to be near the times."""
+    n = terms.shape[1]
+
+    def residuals(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        off = np.log(terms @ np.exp(logs)) - log_ms
+        return np.asarray(np.concatenate([off / _SCATTER, logs / _RATES]))
+
+    def slopes(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        shares = terms * np.exp(logs)
+        return np.asarray(np.vstack([shares / shares.sum(axis=1, keepdims=True) / _SCATTER, np.eye(n) / _RATES]))
+
+    start = np.full(n, np.median(log_ms - np.log(terms.sum(axis=1))))
+    return np.asarray(np.exp(least_squares(residuals, start, jac=slopes, loss="soft_l1").x))
 
 
 def _mean(operators: pd.DataFrame, batch_size: int, by_kind: NDArray[np.float64]) -> NDArray[np.float64]:

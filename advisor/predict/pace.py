@@ -1,10 +1,9 @@
 """How fast the machine was while networks were measured: their pulses beside the pulse at full pace.
 
-A machine that others use too runs everything a fifth to a third slower for seconds or minutes. On two shared cores, a
-network's latency moves with its pulse one to one: 155 networks, each measured twice, differed by 12 % (standard
-deviation of the logarithm), and by 8 % once each was divided by its slowdown. What comes and goes within a measurement
-shows in its times: a calibration during which everything was disturbed erred by 11 % (median of 40 networks) from
-medians, and by 9 % from the quickest stretch of each.
+A machine that others use too runs everything slower for seconds or minutes, some networks more than others: those of
+many small operators, whose threads wait for each other often, and those that read many weights. The pulse is what tells
+such a moment; by how much a network suffers it tells within a factor of two (`python -m tests.benchmarks.disturbances`
+prints both). What comes and goes within a measurement shows in its times, so the quickest stretch of each counts.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from advisor.predict.probe import Probe
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but one that a quarter reaches.
 _FULL = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-# What is not known of a latency that was divided by its slowdown, as a share of the logarithm of that: some networks
-# suffer half as much as the pulse, some half as much again.
-DOUBT = 0.5
+# The logarithm of a network's latency moves so many times as much as that of the pulse, and so much more or less: on
+# two shared cores 1.0 +- 0.7 on one day (155 networks, measured four times), 1.5 +- 1.2 on another, and 2 to 3 in
+# runtimes other than eager mode.
+SUFFERS, DOUBT = 1.5, 1.0
 # A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
 _INTERRUPTED = 1.5
 _STRETCHES, _LEAST_TIMES = 6, 5  # a series is cut into so many, or fewer, so that each has enough times for a median
@@ -49,17 +49,21 @@ def _n_stretches(n_times: int) -> int:
     return max(1, min(_STRETCHES, n_times // _LEAST_TIMES))
 
 
-def slowdowns(pulses_ms: Sequence[float | None]) -> NDArray[np.float64]:
+def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
     """Shape (n_runs,): how many times slower than at its full pace the machine was; 1 where that is not known.
 
     Args:
-        pulses_ms: Of runs in one setup.
+        pulses_ms: Of runs on one device.
+        full_ms: The pulse at its full pace; None takes that of these runs.
     """
-    pulses = np.array([np.nan if ms is None else ms for ms in pulses_ms], dtype=np.float64)
-    known = np.isfinite(pulses)
-    if not known.any():
-        return np.ones(len(pulses))
-    return np.where(known, pulses / np.quantile(pulses[known], _FULL), 1.0)
+    full_ms = full_pulse_ms(pulses_ms) if full_ms is None else full_ms
+    return np.array([1.0 if ms is None or full_ms is None else ms / full_ms for ms in pulses_ms])
+
+
+def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
+    """The pulse of the machine at its full pace, of those taken during runs on it; None where none was."""
+    known = [ms for ms in pulses_ms if ms is not None]
+    return float(np.quantile(known, _FULL)) if known else None
 
 
 def fullest(probes: Sequence[Probe]) -> list[Probe]:
@@ -76,7 +80,9 @@ def fullest(probes: Sequence[Probe]) -> list[Probe]:
     return [found[key][2] for key in sorted(found)]
 
 
-def at_full_pace(probes: Sequence[Probe]) -> tuple[list[Probe], NDArray[np.float64]]:
+def at_full_pace(
+    probes: Sequence[Probe], full_ms: float | None = None
+) -> tuple[list[Probe], NDArray[np.float64]]:  # fmt: skip
     """Every network once, with the latency that it has at the machine's full pace, and how much that is in doubt.
 
     The quickest stretch of a series is quicker than its median by chance too: what it is in the least disturbed quarter
@@ -84,16 +90,16 @@ def at_full_pace(probes: Sequence[Probe]) -> tuple[list[Probe], NDArray[np.float
 
     Args:
         probes: Of one setup.
+        full_ms: As of `slowdowns`.
 
     Returns:
         The probes, in order of name and size, and a standard deviation of each logarithm.
     """
     once = fullest(probes)
-    slow = slowdowns([probe.pulse_ms for probe in once])
+    slow = slowdowns([probe.pulse_ms for probe in once], full_ms)
     by_chance = [probe.latency_ms / probe.quickest_ms for probe in once if probe.quickest_ms is not None]
     usual = float(np.quantile(by_chance, _FULL)) if by_chance else 1.0
     latencies = [probe.latency_ms if probe.quickest_ms is None else usual * probe.quickest_ms for probe in once]
-    corrected = [
-        replace(probe, latency_ms=ms / by) for probe, ms, by in zip(once, latencies, slow.tolist(), strict=True)
-    ]
+    full = np.array(latencies) / slow**SUFFERS
+    corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
     return corrected, DOUBT * np.abs(np.log(slow))

@@ -16,7 +16,7 @@ from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import at_full_pace
+from advisor.predict.pace import at_full_pace, full_pulse_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -182,9 +182,11 @@ class Predictor:
         for setup, given in probes.items():
             check_enough(setup, given)
         # in one order whatever they were measured in
-        paced = {setup: at_full_pace(probes[setup]) for setup in sorted(probes)}
+        full_ms = full_pulse_ms([probe.pulse_ms for given in probes.values() for probe in given])
+        paced = {setup: at_full_pace(probes[setup], full_ms) for setup in sorted(probes)}
         ordered = {setup: given for setup, (given, _) in paced.items()}
         profiles = self.past.profiles
+        self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
         self.doubt_ = {setup: doubt for setup, (_, doubt) in paced.items()}

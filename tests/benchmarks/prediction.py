@@ -5,12 +5,13 @@
 
 Networks are drawn at random from all that timm lists, at their native size, up to 20 GMACs (larger ones take seconds a
 pass on a small CPU). Predictions are frozen before the first of them is measured. They are of the machine at its full
-pace (`advisor.predict.pace`), so that is what they are held against: all networks are measured in two rounds, each in a
-random order of its own, and those of which not both measurements were at full pace, by the pulse around them, once more
-in each further round. What others do on a shared machine makes a network slower and never faster, so its latency is
-the least at full pace; one that never met full pace is left out and counted. How far two measurements at full pace are
-apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager
-is calibrated after eager mode, whose operators it shares.
+pace (`advisor.predict.pace`), so that is what they are held against: all networks are measured in two rounds, each in
+a random order of its own, every one when the machine is at its full pace or after 20 s in vain, and those of which not
+both measurements were at full pace, by the pulse around them, once more in each further round. What others do on a
+shared machine makes a network slower and never faster, so its latency is the least at full pace; one that never met
+full pace is left out and counted. How far two measurements at full pace are apart is printed too: no prediction can be
+nearer to the truth than the truth is to itself. A runtime other than eager is calibrated after eager mode, whose
+operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -44,7 +46,7 @@ from advisor.workflows_measure import Wanted
 
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
-_LIMIT_S = 20.0
+_LIMIT_S, _PATIENCE_S = 20.0, 20.0
 _ROUNDS_OF_ALL = 2
 
 
@@ -66,13 +68,16 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
     wanted = Wanted(
         target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
         batch_size=asked.batch_size, threads=asked.threads,
-        time_limit_s=max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
+        time_limit_s=_PATIENCE_S + max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
     )  # fmt: skip
+    full_ms = known.full_ms
+    paced = {} if full_ms is None else {"pulse_ms": AT_FULL_PACE * full_ms, "patience_s": _PATIENCE_S}
     failed, at_pace = set[int](), list[list[float]]()
     for one in range(rounds):
         order = [int(i) for i in np.random.default_rng(1000 * seed + one).permutation(len(rows)) if i not in failed]
         order = [i for i in order if one < _ROUNDS_OF_ALL or len(at_pace[i]) < _ROUNDS_OF_ALL]
-        requests = workflows_measure.requests([names[rows[i]] for i in order], wanted)
+        asked_for = workflows_measure.requests([names[rows[i]] for i in order], wanted)
+        requests = [replace(one, timing_s=_LIMIT_S / 2, **paced) for one in asked_for]
         done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
         for place, run in zip(order, done.runs, strict=True):
             if run.measured is None:
@@ -81,7 +86,7 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
                 continue
             found.append((place, run.measured.latency.p50))
             pulses.append(pulse_of(run.measured.environment.get("pulse_ms")))
-        full = slowdowns(pulses) <= AT_FULL_PACE
+        full = slowdowns(pulses, full_ms) <= AT_FULL_PACE
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
     return at_pace

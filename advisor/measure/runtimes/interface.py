@@ -25,6 +25,26 @@ class CannotRun(Exception):
     """The runtime is missing, cannot convert the network, or cannot do what is asked; one sentence."""
 
 
+CONVOLUTION, PRODUCT, ANYTHING = "convolution", "product", "anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step of a network as a runtime carries it out, which may be several operators of PyTorch in one.
+
+    Attributes:
+        kind: `CONVOLUTION`, `PRODUCT` of a matrix of weights, or `ANYTHING` else.
+        inputs: Shapes; a convolution's second one is its weights', of which the last two are the kernel.
+        output: The shape of its first output.
+        time_ms: Of one of them, the median of some passes that were watched.
+    """
+
+    kind: str
+    inputs: tuple[tuple[int, ...], ...]
+    output: tuple[int, ...]
+    time_ms: float
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A network ready to be timed on one example batch.
@@ -38,6 +58,7 @@ class Prepared:
         notes: What a reader must know, one sentence each.
         model: The PyTorch module that runs, for training and operator times; None in other runtimes.
         threads_used: Threads inside operators as read back from the runtime; None where it does not say.
+        nodes: What each step takes in a runtime of its own, in order, where "operators" was asked for and it tells.
         cold_start_ms: The very first pass where getting ready has made it already; else the first one timed is it.
     """
 
@@ -49,6 +70,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
     threads_used: int | None = None
+    nodes: tuple[Node, ...] = ()
     cold_start_ms: float | None = None
 
 

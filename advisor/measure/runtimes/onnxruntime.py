@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from advisor.measure.request import Request
-from advisor.measure.runtimes.interface import CannotRun, Prepared
+from advisor.measure.runtimes.interface import CannotRun, Node, Prepared
 from advisor.measure.runtimes.onnx_export import (
     INPUT,
     OUTPUT,
@@ -28,6 +28,7 @@ from advisor.measure.runtimes.onnx_export import (
     onnx_model,
     scratch,
 )
+from advisor.measure.runtimes.onnxruntime_nodes import nodes
 
 _NAME = "ONNX Runtime"
 _OPTIMISED, _WEIGHTS = "optimised.onnx", "optimised.bin"
@@ -68,6 +69,9 @@ def prepare(
             say("quantising")
             source = _quantised(source, example.numpy(), folder)
         say("compiling")
+        steps: tuple[Node, ...] = ()
+        if "operators" in request.extras and request.target == "cpu":  # a GPU's steps end after their calls do
+            steps = _steps(library, source, providers, threads, example.numpy())
         session = library.InferenceSession(source, _options(library, threads, folder), providers=providers)
         _check_provider(session, providers, request.target)
         operators = Counter[str]() if folder is None else _precisions(folder / _OPTIMISED)
@@ -81,6 +85,7 @@ def prepare(
         environment=_environment(library, session) | ({"precisions": dict(operators)} if operators else {}),
         notes=_notes(request, operators),
         threads_used=session.get_session_options().intra_op_num_threads or None,
+        nodes=steps,
     )
 
 
@@ -142,6 +147,18 @@ def _bound(library: Any, session: Any, image: np.ndarray, target: str) -> Any:
     binding.bind_ortvalue_input(INPUT, value)
     binding.bind_output(OUTPUT, device, int(number or 0))
     return binding
+
+
+def _steps(
+    library: Any, source: bytes | str, providers: list[Any], threads: int, image: np.ndarray
+) -> tuple[Node, ...]:  # fmt: skip
+    """What each step takes, in a session of its own: one that writes a profile is slower."""
+    with scratch() as folder:
+        options = _options(library, threads, None)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(folder / "profile")
+        session = library.InferenceSession(source, options, providers=providers)
+        return nodes(session, _run(session, _bound(library, session, image, "cpu")))
 
 
 def _run(session: Any, binding: Any) -> Callable[[], None]:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from advisor.measure.request import Request
-from advisor.measure.runtimes.interface import CannotRun, Prepared
+from advisor.measure.runtimes.interface import CannotRun, Node, Prepared
 from advisor.measure.runtimes.onnx_export import (
     by_tracing,
     in_one_sentence,
@@ -22,6 +22,7 @@ from advisor.measure.runtimes.onnx_export import (
     missing_package,
     onnx_model,
 )
+from advisor.measure.runtimes.openvino_nodes import nodes, text
 
 _NAME = "OpenVINO"
 # our precision -> OpenVINO's hint; "auto" gives none, and then a CPU with native bfloat16 takes that
@@ -64,7 +65,11 @@ def prepare(
     with in_one_sentence(f"{_NAME} cannot convert {request.architecture}"):
         network, reader = _network(library, core, model, example)
         say("compiling")
-        compiled = core.compile_model(network, "CPU", _config(request.precision, threads))
+        config = _config(request.precision, threads)
+        steps: tuple[Node, ...] = ()
+        if "operators" in request.extras:
+            steps = nodes(library, core, network, example, config)
+        compiled = core.compile_model(network, "CPU", config)
         infer_request = compiled.create_infer_request()
     infer_request.set_input_tensor(library.Tensor(example.numpy()))  # copied, so that nothing else must live on
 
@@ -83,6 +88,7 @@ def prepare(
         environment=environment,
         notes=_notes(request, threads, used, layers, environment),
         threads_used=_count(environment.get("threads")),
+        nodes=steps,
     )
 
 
@@ -131,15 +137,10 @@ def _precisions(compiled: Any) -> Counter[str]:
     counted: Counter[str] = Counter()
     for node in compiled.get_runtime_model().get_ops():
         told = node.get_rt_info()
-        if _text(told["layerType"]) in _HEAVY:
-            precision = _text(told["runtimePrecision"]).lower()
+        if text(told["layerType"]) in _HEAVY:
+            precision = text(told["runtimePrecision"]).lower()
             counted[_OURS.get(precision, precision)] += 1
     return counted
-
-
-def _text(value: Any) -> str:
-    """A value of the run-time information, wrapped by some versions of OpenVINO and plain in others."""
-    return str(value.astype(str) if hasattr(value, "astype") else value)
 
 
 def _hint(compiled: Any) -> str:

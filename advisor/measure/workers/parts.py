@@ -22,6 +22,7 @@ from advisor.measure.workers import (
     end_to_end,
     failures,
     features,
+    node_times,
     operator_times,
     operators,
     throughput,
@@ -76,7 +77,7 @@ class Parts:
             width = _BYTES.get(prepared.precision_used, 4)
             self.work = Work(self.counted.macs, self.counted.bytes * width / 4, (), self.counted.counter)
         asked = self.request.extras
-        if "operators" in asked and prepared.model is not None:
+        if "operators" in asked:
             self.say(Progress("timing operators"))
             profiled = self._part("Times of operators", lambda: self._operators(prepared, facts, latency))
             self.work = profiled or self.work
@@ -107,9 +108,10 @@ class Parts:
             self.notes.append(f"{name} could not be measured: {failures.in_words(exc, self.request)}")
             return None
 
-    def _operators(self, prepared: Prepared, facts: build.Facts, latency: Latency) -> Work:
+    def _operators(self, prepared: Prepared, facts: build.Facts, latency: Latency) -> Work | None:
         model, run, request = prepared.model, prepared.run, self.request
-        assert model is not None
+        if model is None:
+            return self._steps(prepared, latency)
         if request.runtime == "pytorch-compile":  # its kernels are no operators: those of eager mode stand for them
             example = eager.place(model, build.images(facts, request.batch_size), request)
             run = eager.prepared(model, model, example, request).run
@@ -118,6 +120,19 @@ class Parts:
             run, operators.weights_of(model), p50_ms=latency.p50, synchronise=prepared.synchronise,
             target=request.target, bytes_per_value=_BYTES.get(prepared.precision_used),
             budget_s=min(operator_times.BUDGET_S, 0.2 * self.left_s),
+        )  # fmt: skip
+
+    def _steps(self, prepared: Prepared, latency: Latency) -> Work | None:
+        if not prepared.nodes or self.counted is None:
+            self.notes.append(f"{self.request.runtime} does not tell here what its steps take.")
+            return None
+        self.notes.append(
+            f"Times of operators are those of {self.request.runtime}'s own steps: a convolution or product with all "
+            "that is fused into it; every other step counts as other."
+        )
+        return node_times.work(
+            self.counted.operators, prepared.nodes, p50_ms=latency.p50,
+            bytes_per_value=_BYTES.get(prepared.precision_used, 4),
         )  # fmt: skip
 
     def _end_to_end(self, prepared: Prepared, facts: build.Facts) -> EndToEnd:

@@ -19,14 +19,14 @@ from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
 from advisor.measure.workers import allocator, build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
-from advisor.measure.workers.pulse import pulse
+from advisor.measure.workers.pulse import pulse, waited
 
 # of the time limit; the rest is for ending, and for what takes longer than expected
 USABLE_SHARE = 0.9
 # progress stage -> phase of `Measured.seconds`
 _PHASES = {
-    "building": "build", "converting": "convert", "quantising": "convert", "compiling": "convert",
-    "warming up": "warm up", "timing": "time",
+    "building": "build", "waiting for the machine": "wait", "converting": "convert", "quantising": "convert",
+    "compiling": "convert", "warming up": "warm up", "timing": "time",
 }  # fmt: skip
 # of the environment, what may change while a network runs
 _CHANGING = ("cpu_clock_mhz", "load_average", "memory_available_mb", "gpu")
@@ -79,13 +79,16 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     facts = built.facts
     parts.count(built)
     expected = _reference(request, built, phases)
+    take_pulse = pulse(request.target, synchronise=eager.synchroniser(request.target))
+    if request.pulse_ms is not None:
+        phases(Progress("waiting for the machine"))
+        waited(take_pulse, request.pulse_ms, request.patience_s)
     prepared = _prepare(request, runtime, built, threads, phases)
     del built  # a runtime with weights of its own needs the network no more: it is not to be counted as memory
 
     phases.enter("settle")
     before = machine.environment(request.target)
     load = machine.LoadMeter(request.target)
-    take_pulse = pulse(request.target, synchronise=eager.synchroniser(request.target))
     pulses_ms = [take_pulse()]
     meter.reset()
     load.start()

@@ -1,0 +1,50 @@
+"""What each step of a network takes in ONNX Runtime, by its own profile."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advisor.measure.runtimes.interface import ANYTHING, CONVOLUTION, PRODUCT, Node
+from advisor.measure.runtimes.watched_passes import watched_passes
+
+_KINDS = dict.fromkeys(("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"), CONVOLUTION) | dict.fromkeys(
+    ("Gemm", "FusedGemm", "MatMul", "FusedMatMul"), PRODUCT
+)
+_END = "_kernel_time"  # of the name of an event that tells of a step
+
+
+def nodes(session: Any, run: Callable[[], None]) -> tuple[Node, ...]:
+    """The steps in order.
+
+    Args:
+        session: Made with `enable_profiling`; it ends here, and what it wrote is removed.
+        run: One pass of it.
+    """
+    n = len(watched_passes(run))
+    written = Path(session.end_profiling())
+    events = json.loads(written.read_text())
+    written.unlink()
+    times_ms: dict[str, list[float]] = defaultdict(list)
+    told: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_END):
+            times_ms[event["name"]].append(event["dur"] / 1000)
+            told[event["name"]] = event["args"]
+    return tuple(
+        Node(
+            _KINDS.get(args["op_name"], ANYTHING), _shapes(args["input_type_shape"]),
+            next(iter(_shapes(args["output_type_shape"])), ()), float(np.median(times_ms[name][-n:])),
+        )
+        for name, args in told.items()
+    )  # fmt: skip
+
+
+def _shapes(tensors: list[dict[str, list[int]]]) -> tuple[tuple[int, ...], ...]:
+    """From ONNX Runtime's form: [{"float": [1, 3, 224, 224]}, ...]."""
+    return tuple(tuple(shape) for tensor in tensors for shape in tensor.values())

@@ -1,0 +1,45 @@
+"""What each step of a network takes in OpenVINO, by its own performance counters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+
+from advisor.measure.runtimes.interface import ANYTHING, CONVOLUTION, PRODUCT, Node
+from advisor.measure.runtimes.watched_passes import watched_passes
+
+_KINDS = {"Convolution": CONVOLUTION, "FullyConnected": PRODUCT}
+_MS = timedelta(milliseconds=1)
+
+
+def nodes(library: Any, core: Any, network: Any, example: torch.Tensor, config: dict[str, Any]) -> tuple[Node, ...]:
+    """The steps that take any time, in the order in which OpenVINO tells of them.
+
+    The network is compiled once more for it: counters cost each step a look at the clock, which is not to be in the
+    latency that is measured.
+    """
+    compiled = core.compile_model(network, "CPU", config | {"PERF_COUNT": True})
+    request = compiled.create_infer_request()
+    request.set_input_tensor(library.Tensor(example.numpy()))
+
+    def once() -> dict[str, float]:
+        request.infer()
+        return {told.node_name: told.real_time / _MS for told in request.profiling_info}
+
+    passes = watched_passes(once)
+    found = []
+    for step in compiled.get_runtime_model().get_ops():
+        time_ms = float(np.median([each.get(step.get_friendly_name(), 0.0) for each in passes]))
+        if time_ms > 0:
+            kind = _KINDS.get(text(step.get_rt_info()["layerType"]), ANYTHING)
+            inputs = tuple(tuple(port.get_shape()) for port in step.inputs())
+            found.append(Node(kind, inputs, tuple(step.output(0).get_shape()), time_ms))
+    return tuple(found)
+
+
+def text(value: Any) -> str:
+    """A value of the run-time information, wrapped by some versions of OpenVINO and plain in others."""
+    return str(value.astype(str) if hasattr(value, "astype") else value)

@@ -1,0 +1,88 @@
+"""Operators found again among the steps of a runtime that fuses them and pads their channels."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from advisor.measure.run import REST, Operator, TimedOperator
+from advisor.measure.runtimes.interface import ANYTHING, CONVOLUTION, PRODUCT, Node
+from advisor.measure.workers import node_times
+
+DENSE = Operator(
+    "conv2d", "dense convolution", 24 * 9 * 40 * 8 * 8, 900, 100, (3, 3), (1, 1), 1, ((1, 40, 8, 8), (24, 40, 3, 3)),
+    ((1, 24, 8, 8),),
+)  # fmt: skip
+DEPTHWISE = Operator(
+    "conv2d", "depthwise convolution", 24 * 9 * 8 * 8, 300, 50, (3, 3), (1, 1), 24, ((1, 24, 8, 8), (24, 1, 3, 3)),
+    ((1, 24, 8, 8),),
+)  # fmt: skip
+LINEAR = Operator("linear", "linear", 49 * 24 * 10, 200, 80, (), (), 1, ((7, 7, 24), (10, 24)), ((7, 7, 10),))
+RELU = Operator("relu", "activation", 0, 100, 0, (), (), 1, ((1, 24, 8, 8),), ((1, 24, 8, 8),))
+NETWORK = (DENSE, RELU, DENSE, RELU, DEPTHWISE, LINEAR)
+
+
+def by_name(found: tuple[TimedOperator, ...]) -> dict[str, tuple[int, float]]:
+    return {one.kind if one.name != REST else REST: (one.count, one.time_ms) for one in found}
+
+
+def steps() -> list[Node]:
+    """As OpenVINO tells them: real channel counts, weights of groups in five dimensions."""
+    return [
+        Node(CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 3.0),
+        Node(CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 5.0),
+        Node(CONVOLUTION, ((1, 24, 8, 8), (24, 1, 1, 3, 3)), (1, 24, 8, 8), 2.0),
+        Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), 1.0),
+        Node(ANYTHING, ((1, 24, 8, 8),), (1, 24, 8, 8), 0.25),
+    ]
+
+
+def test_steps_are_found_by_their_shapes_and_the_rest_is_one_entry() -> None:
+    found = by_name(node_times.distinct(NETWORK, steps()))
+    assert found == {
+        "dense convolution": (2, 4.0), "depthwise convolution": (1, 2.0), "linear": (1, 1.0), REST: (1, 0.25),
+    }  # fmt: skip
+
+
+def test_channels_that_were_padded_to_whole_blocks_are_the_same_channels() -> None:
+    """As ONNX Runtime tells them: 40 channels are 48, 24 are 32; weights of groups have one channel each."""
+    padded = [
+        Node(CONVOLUTION, ((1, 48, 8, 8), (32, 48, 3, 3)), (1, 32, 8, 8), 4.0),
+        Node(CONVOLUTION, ((1, 32, 8, 8), (32, 1, 3, 3)), (1, 32, 8, 8), 2.0),
+    ]
+    found = by_name(node_times.distinct((DENSE, DEPTHWISE), padded))
+    assert found == {"dense convolution": (1, 4.0), "depthwise convolution": (1, 2.0), REST: (1, 0.0)}
+
+
+def test_other_steps_of_equal_shapes_stay_in_the_rest() -> None:
+    """Products of attention have no weights, but may have the shapes of one that has."""
+    twice = [Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), ms) for ms in (1.0, 3.0)]
+    assert by_name(node_times.distinct((LINEAR,), twice)) == {"linear": (1, 2.0), REST: (1, 2.0)}
+
+
+def test_an_operator_without_a_step_is_not_told_apart() -> None:
+    found = by_name(node_times.distinct((LINEAR, DENSE), steps()[3:]))
+    assert found == {"linear": (1, 1.0), REST: (1, 0.25)}
+
+
+def test_nothing_is_lost_whatever_is_found() -> None:
+    for network in (NETWORK, NETWORK[:1], ()):
+        found = node_times.distinct(network, steps())
+        assert sum(one.count * one.time_ms for one in found) == pytest.approx(11.25)
+
+
+def test_what_watching_adds_is_taken_off_every_step_alike() -> None:
+    found = node_times.work(NETWORK, steps(), p50_ms=10.25, bytes_per_value=4)  # 1 ms less than 5 steps: 0.2 ms each
+    assert by_name(found.timed) == {
+        "dense convolution": (2, pytest.approx(3.8)), "depthwise convolution": (1, pytest.approx(1.8)),
+        "linear": (1, pytest.approx(0.8)), REST: (1, pytest.approx(0.05)),
+    }  # fmt: skip
+
+
+def test_classes_add_up_to_the_latency_and_to_all_multiply_adds() -> None:
+    for p50_ms in (10.25, 20.0):
+        found = node_times.work(NETWORK, steps(), p50_ms=p50_ms, bytes_per_value=2)
+        assert sum(row.time_ms for row in found.operators) == pytest.approx(p50_ms)
+        assert sum(row.macs for row in found.operators) == found.macs == sum(one.macs for one in NETWORK)
+        assert found.bytes == sum(one.bytes for one in NETWORK) / 2
