@@ -169,17 +169,10 @@ def _wanted() -> Wanted:
     return Wanted(
         target=state["mea_target"], runtime=state["mea_runtime"], precision=state["mea_precision"],
         layout=state["mea_layout"], batch_size=_whole(state["mea_batch"], 1), img_size=state["mea_size"],
-        threads=state["mea_threads"], extras=_possible(extras, state["mea_runtime"]),
+        threads=state["mea_threads"], extras=extras,
         features_hw=sides if "features" in extras and None not in sides else None,
         time_limit_s=state["mea_limit"],
     )  # fmt: skip
-
-
-def _possible(extras: tuple[str, ...], runtime: str) -> tuple[str, ...]:
-    """Operator classes are on from the start, so a runtime that cannot count them leaves them out in silence."""
-    if runtime == EVERY_RUNTIME or runtime.startswith("pytorch"):
-        return extras
-    return tuple(extra for extra in extras if extra != "operators")
 
 
 def _whole(value: int | None, default: int) -> int:

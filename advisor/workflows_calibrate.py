@@ -96,8 +96,8 @@ class Calibrated:
         if len(slowed := self.known.slowed):
             found.append(
                 f"{len(slowed)} of {self.known.n_probes} networks ran while the machine was up to "
-                f"{100 * (slowed.max() - 1):.0f} % slower than at its full pace: their latencies were divided by that, "
-                "and what is predicted holds for the full pace."
+                f"{100 * (slowed.max() - 1):.0f} % slower than at its full pace: their latencies were corrected for "
+                "that, and what is predicted holds for the full pace."
             )
         found += [f"{name} was skipped: {reason}" for name, reason in made.skipped]
         if (n := self.probes["architecture"].nunique()) < N_PROBES:

@@ -15,6 +15,7 @@ from advisor.measure.job_state import JobState
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
 from advisor.predict.columns import Setup
+from advisor.predict.pace import SUFFERS
 from tests.calibration_lab import OTHER, VERSIONS, Lab, native
 from tests.invented_devices import CPU, invented
 from tests.waiting import until
@@ -116,16 +117,16 @@ def test_the_sentinel_does_not_make_up_for_a_probe_that_failed(lab: Lab) -> None
         workflows_calibrate.predict(lab.store, ["resnet50"])
 
 
-def test_a_probe_of_a_slower_moment_is_measured_again_and_divided_by_its_slowdown(lab: Lab, few: None) -> None:
+def test_a_probe_of_a_slower_moment_is_measured_again_and_corrected_for_its_slowdown(lab: Lab, few: None) -> None:
     before = lab.calibrate().known
     slowed, ms = lab.order[1], lab.law["latency_ms"]
-    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5 * ms[slowed]})
+    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5**SUFFERS * ms[slowed]})
     workflows_measure.delete_runs(lab.store, list(workflows_measure.runs(lab.store)["run_id"]))
     found = lab.calibrate()
-    assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed]
+    assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed, slowed]
     assert found.notes == (
         "1 of 6 networks ran while the machine was up to 50 % slower than at its full pace: their latencies were "
-        "divided by that, and what is predicted holds for the full pace.",
+        "corrected for that, and what is predicted holds for the full pace.",
     )
     assert found.known.posterior.mean == pytest.approx(before.posterior.mean, abs=0.1)
 

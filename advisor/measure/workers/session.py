@@ -79,16 +79,16 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     facts = built.facts
     parts.count(built)
     expected = _reference(request, built, phases)
-    take_pulse = pulse(request.target, synchronise=eager.synchroniser(request.target))
     if request.pulse_ms is not None:
         phases(Progress("waiting for the machine"))
-        waited(take_pulse, request.pulse_ms, request.patience_s)
+        waited(_pulse(request.target), request.pulse_ms, request.patience_s)
     prepared = _prepare(request, runtime, built, threads, phases)
     del built  # a runtime with weights of its own needs the network no more: it is not to be counted as memory
 
     phases.enter("settle")
     before = machine.environment(request.target)
     load = machine.LoadMeter(request.target)
+    take_pulse = _pulse(request.target)
     pulses_ms = [take_pulse()]
     meter.reset()
     load.start()
@@ -127,6 +127,10 @@ def set_threads(threads: int | None) -> int:
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     return threads
+
+
+def _pulse(target: str) -> Callable[[], float]:
+    return pulse(target, synchronise=eager.synchroniser(target))
 
 
 def _runtime(request: Request) -> Runtime:
