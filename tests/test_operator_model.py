@@ -119,6 +119,16 @@ def test_networks_of_other_operators_are_doubted(
     assert found.doubt[largest].min() > 2 * np.median(found.doubt[rows])
 
 
+def test_what_the_others_say_of_a_probe_of_other_operators_is_doubted(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law, largest = linear_law(5), int(np.argmax(profiles.models["macs"]))
+    found = lesson(profiles, [probe_of(profiles, row, law) for row in [*rows, largest]], rates)
+    assert found.probe_doubt[-1] > 1.5 * np.median(found.probe_doubt)
+    twice = lesson(profiles, [probe_of(profiles, row, law) for row in [*rows, largest, largest]], rates)
+    assert (twice.probe_doubt[-2:] < 0.75 * found.probe_doubt[-1]).all(), "each tells of the other, but for its moment"
+
+
 def test_another_batch_size_follows_from_the_same_operators(
     profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
 ) -> None:

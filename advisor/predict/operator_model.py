@@ -54,13 +54,17 @@ class Taught:
         probe_ms: Shape (n_probes,): the same sum of each probe, the smooth function taken from the operators of the
             others (the rates are fitted with all: without it, a class that it alone has would be off by 40 % and bend
             all corrections); of those without usable times of operators, by all.
+        probe_doubt: Shape (n_probes,): as `doubt`, of what the others say of a probe.
         timed_ms: Shape (n_probes,): that sum as it was timed; NaN where it was not.
+        each_ms: Shape (n_operators,): of each row of the profiles' operators.
     """
 
     class_ms: NDArray[np.float64]
     doubt: NDArray[np.float64]
     probe_ms: NDArray[np.float64]
+    probe_doubt: NDArray[np.float64]
     timed_ms: NDArray[np.float64]
+    each_ms: NDArray[np.float64]
 
 
 def usable(probe: Probe) -> bool:
@@ -75,7 +79,7 @@ def complete(probe: Probe) -> bool:
     return usable(probe) and all(o.name != REST for o in probe.operators)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)  # two lessons a setup
 def taught(
     profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int,
     kinds: Collection[str] = KINDS,
@@ -96,21 +100,24 @@ def taught(
     by_kind = _fitted_rates(points, np.array(rates))
     mean = _mean(points, 1, by_kind)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
-    smooth, unsure, left_out = _smoothed(profiles.operators, batch_size, points, deviation)
+    smooth, unsure, left_out, left_unsure = _smoothed(profiles.operators, batch_size, points, deviation)
     each_ms = _mean(profiles.operators, batch_size, by_kind) * np.exp(smooth)
     of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
     class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
     doubts = np.asarray(profiles.counts @ ((each_ms * unsure)[:, None] * of_kind))
     total_ms = class_ms.sum(axis=1)
     probe_ms = total_ms[profiles.rows([probe.key for probe in probes])]
-    own_ms = pd.Series(mean * np.exp(left_out) * points["share"].to_numpy()).groupby(points["probe"].to_numpy()).sum()
-    for place, ms in own_ms.items():
-        probe_ms[int(str(place))] = ms * float(points.loc[points["probe"] == place, "whole"].iloc[0])
+    told = points.assign(kind=kinds_of(points), own_ms=mean * np.exp(left_out) * points["share"], unsure=left_unsure)
+    probe_doubt = np.zeros(len(probes))
+    for place, rows in told.groupby("probe"):
+        probe_ms[int(str(place))] = float(rows["own_ms"].sum() * rows["whole"].iloc[0])
+        by_class = (rows["own_ms"] * rows["unsure"]).groupby(rows["kind"]).sum()
+        probe_doubt[int(str(place))] = float(np.sqrt(np.square(by_class).sum()) / rows["own_ms"].sum())
     timed_ms = np.full(len(probes), np.nan)
     for one in timed:
         timed_ms[int(one["probe"].iloc[0])] = float((one["ms"] * one["count"]).sum())
     doubt = np.sqrt(np.square(doubts).sum(axis=1)) / np.maximum(total_ms, _LEAST_MS)
-    return Taught(class_ms, doubt, probe_ms, timed_ms)
+    return Taught(class_ms, doubt, probe_ms, probe_doubt, timed_ms, each_ms)
 
 
 def _timed(probe: Probe, place: int) -> pd.DataFrame:
@@ -172,7 +179,7 @@ def _mean(operators: pd.DataFrame, batch_size: int, by_kind: NDArray[np.float64]
 
 def _smoothed(
     wanted: pd.DataFrame, batch_size: int, points: pd.DataFrame, deviation: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Of the operators wanted: mean and standard deviation of the smooth function; of the points: without their probe.
 
     Each class by itself. What a probe's points are without it follows from the inverse of the kernel (Rasmussen and
@@ -180,7 +187,8 @@ def _smoothed(
     """
     kinds, known = kinds_of(wanted), kinds_of(points)
     x, x_known, probe = _shape(wanted, batch_size), _shape(points, 1), points["probe"].to_numpy()
-    mean, unsure, left_out = np.zeros(len(wanted)), np.full(len(wanted), _SMOOTH), np.zeros(len(points))
+    mean, unsure = np.zeros(len(wanted)), np.full(len(wanted), _SMOOTH)
+    left_out, left_unsure = np.zeros(len(points)), np.full(len(points), _SMOOTH)
     for kind in np.unique(known):
         here, asked = np.flatnonzero(known == kind), np.flatnonzero(kinds == kind)
         within = _kernel(x_known[here], x_known[here]) + _MOMENT**2 * (probe[here][:, None] == probe[here])
@@ -188,14 +196,15 @@ def _smoothed(
         solved = inverse @ deviation[here]
         for one in np.unique(probe[here]):
             block = np.flatnonzero(probe[here] == one)
-            own = np.linalg.solve(inverse[np.ix_(block, block)], solved[block])
-            left_out[here[block]] = deviation[here[block]] - own
+            spread = np.linalg.inv(inverse[np.ix_(block, block)])
+            left_out[here[block]] = deviation[here[block]] - spread @ solved[block]
+            left_unsure[here[block]] = np.sqrt(np.maximum(np.diag(spread) - _MOMENT**2 - _SINGLE**2, 0.0))
         for start in range(0, len(asked), _CHUNK):
             some = asked[start : start + _CHUNK]
             onto = _kernel(x[some], x_known[here])
             mean[some] = onto @ solved
             unsure[some] = np.sqrt(np.maximum(_SMOOTH**2 - ((onto @ inverse) * onto).sum(axis=1), 0.0))
-    return mean, unsure, left_out
+    return mean, unsure, left_out, left_unsure
 
 
 def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

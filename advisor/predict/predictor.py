@@ -72,6 +72,7 @@ class _Guesses:
         at_probes: Shape (n_bases, n_probes).
         everywhere: Shape (n_bases, n_wanted).
         doubts: Variances of the same shape, or 0.
+        at_doubts: Variances of the probes, shape (n_probes,), or 0.
         weight: Shape (n_bases,): log of what each weighs before the probes.
         nearer: Whether a base that is nearer in its rates is so in single networks too, as two GPUs of one generation
             are. What a network takes beside the sum of its operators does not shrink with how well these are known:
@@ -81,6 +82,7 @@ class _Guesses:
     at_probes: NDArray[np.float64]
     everywhere: NDArray[np.float64]
     doubts: NDArray[np.float64] | float
+    at_doubts: NDArray[np.float64] | float
     weight: NDArray[np.float64]
     nearer: bool
 
@@ -102,11 +104,12 @@ def posterior(
     """
     scales, published = prior.scales, len(believed.bases)
     weights = -_prior_weight(published, len(own))
-    groups = [_Guesses(believed.bases[:, rows], believed.bases[:, wanted], 0.0, weights[:published], nearer=True)]
+    groups = [_Guesses(believed.bases[:, rows], believed.bases[:, wanted], 0.0, 0.0, weights[:published], nearer=True)]
     if own:
         at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere[wanted] for b in own])
         doubts = np.vstack([base.doubt[wanted] ** 2 for base in own])
-        groups.append(_Guesses(at_probes, everywhere, doubts, weights[published:], nearer=False))
+        at_doubts = np.mean([base.probe_doubt**2 for base in own], axis=0)
+        groups.append(_Guesses(at_probes, everywhere, doubts, at_doubts, weights[published:], nearer=False))
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
     particular, onto_particular = (believed.particular(to, rows, scales) for to in (rows, wanted))
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
@@ -114,7 +117,7 @@ def posterior(
     for nearness, (noisiness, expected), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
-        spread = np.diag(noise + np.square(doubt) * np.ones(len(rows)))
+        spread = np.diag(noise + (np.square(doubt) + guesses.at_doubts) * np.ones(len(rows)))
         lower = cholesky(SPEED**2 + near * shared + own_near * particular + spread, lower=True)
         whitened = solve_triangular(lower, (np.log(latency_ms) - guesses.at_probes).T, lower=True)
         onto = SPEED**2 + near * onto_shared + own_near * onto_particular
