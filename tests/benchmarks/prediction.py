@@ -136,7 +136,7 @@ def play(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np
         pick = int(within[np.argmax(accuracy[within])]) if len(within) else None
         points.append(score_answer(accuracy, true_ms, budget_ms, pick, 0))
     for name, given in (("predict, then confirm", scores), ("point prediction alone", points)):
-        regrets = [one.regret for one in given if one.regret is not None]
+        regrets = [one.regret for one in given if one.regret is not None] or [float("nan")]
         print(
             f"{name:34s} budget broken {np.mean([one.broken for one in given]):.0%}, mean regret "
             f"{np.mean(regrets):.2f} points, {np.mean([one.confirmations for one in given]):.1f} confirmations "
