@@ -1,9 +1,9 @@
 """The C library's memory allocator, made to behave as in a process that has been serving for a while.
 
 glibc hands large freed blocks back to the system and fetches them again in the next pass, each page with a page fault;
-whether it does depends on what else happens to lie on the heap. Of one network in fresh processes, some passes had no
-page fault and some 6,000: on two cores efficientnet_b0 took 18 to 23 ms without them and 40 ms with them. A latency
-with that in it says more of the heap than of the network, and no second run repeats it.
+whether it does depends on what else happens to lie on the heap. A latency with that in it says more of the heap than of
+the network: on two cores a pass of efficientnet_b0 in a fresh process had 5,933 page faults and took 25.6 ms, and 2 and
+16.8 ms with freed memory kept (medians of three, `python -m tests.benchmarks.disturbances --rounds 3`).
 """
 
 from __future__ import annotations
