@@ -126,9 +126,9 @@ def test_what_is_measured_again_waits_for_the_full_pace_as_long_as_there_is_time
     restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
     again = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=60.0)
     assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE)
-    assert again.patience_s == 20.0  # of the 60 s that are left beside what it takes itself
-    shortly = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=14.4)
-    assert shortly is not None and shortly.patience_s == pytest.approx(3.0)  # of 18 s, beside the 15
+    assert again.patience_s == 20.0  # of the 51 s that are left beside what it takes itself
+    shortly = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=15.0)
+    assert shortly is not None and shortly.patience_s == pytest.approx(1.5)  # of 16.5 s, beside the 15
     first = next_probe(CPU, ORDER, QUIET, n=4, least=3, budget_s=60.0)
     assert first is not None and (first.pulse_ms, first.patience_s) == (None, 0.0)
 
@@ -151,10 +151,10 @@ def test_new_probes_come_before_those_that_are_measured_again() -> None:
     assert follows(*QUIET, paced("c", 1.5), broken("d")) == "e"
 
 
-def test_probes_are_measured_again_until_a_quarter_beyond_the_budget() -> None:
+def test_probes_are_measured_again_until_a_tenth_beyond_the_budget() -> None:
     restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
-    assert follows(*restless, budget_s=12.0) == "d"  # it ends after 15 s
-    assert follows(*restless, budget_s=11.9) is None
+    assert follows(*restless, budget_s=13.7) == "d"  # it ends after 15 s
+    assert follows(*restless, budget_s=13.6) is None
 
 
 # -- whether it still holds ----------------------------------------------------------------------------

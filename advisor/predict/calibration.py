@@ -27,7 +27,7 @@ PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing 
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
 _TRIES = 3  # of a probe at the machine's full pace
 _PATIENCE_S = 20.0  # to wait for it, at most
-_EXTENSION = 1.25  # of the budget, to measure again what ran in slow moments; on two cores that ends within 90 s
+_EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
 # median of that time is known well enough beside how far networks deviate from any prediction.
@@ -122,7 +122,7 @@ def next_probe(
         n: How many are to work.
         least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
         budget_s: Of all probes; the next one is expected to take as long as those so far took on average. What is
-            measured again may take a quarter longer.
+            measured again may take a tenth longer.
         earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
     """
     good = [run for run in runs if run.status == "ok"]
