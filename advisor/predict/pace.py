@@ -2,8 +2,8 @@
 
 A machine that others use too runs everything slower for seconds or minutes, some networks more than others: those of
 many small operators, whose threads wait for each other often, and those that read many weights. The pulse is what tells
-such a moment; by how much a network suffers it tells within a factor of two (`python -m tests.benchmarks.disturbances`
-prints both). What comes and goes within a measurement shows in its times, so the quickest stretch of each counts.
+such a moment; how much a network suffers it tells roughly. What comes and goes within a measurement shows in its times,
+so the quickest stretch of each counts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from advisor.predict.probe import Probe
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but one that a quarter reaches.
 _FULL = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-# The logarithm of a network's latency moves so many times as much as that of the pulse, and so much more or less: on
-# two shared cores 1.0 +- 0.7 on one day (155 networks, measured four times), 1.5 +- 1.2 on another, and 2 to 3 in
-# runtimes other than eager mode.
+# The logarithm of a network's latency moves so many times as much as that of the pulse, and so much more or less: a
+# choice between networks that hardly suffer and those that suffer two or three times as much.
 SUFFERS, DOUBT = 1.5, 1.0
 # A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
 _INTERRUPTED = 1.5

@@ -20,7 +20,6 @@ from advisor.measure.workers.operators import COUNTER
 
 # ONNX Runtime computes convolutions in blocks of that many channels, and tells the shapes of whole blocks
 _BLOCK = 16
-_ADDED_TO = frozenset({"addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation"})  # their first input is a bias
 _LEAST_LEFT = 0.1  # of a step's time, when what watching adds to each is taken off
 _Key = tuple[object, ...]
 
@@ -81,7 +80,7 @@ def _of_operator(one: Operator) -> _Key | None:
         read, made = one.inputs[0], one.outputs[0]
         return CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1
     if one.macs and one.kind == classes.LINEAR and len(one.inputs) > 1:
-        left = one.inputs[one.name in _ADDED_TO]
+        left = one.inputs[classes.PRODUCTS.get(one.name, (0, 1))[0]]
         return PRODUCT, prod(one.outputs[0][:-1]), left[-1], one.outputs[0][-1]
     return None
 

@@ -55,7 +55,7 @@ def waited(
 ) -> float:  # fmt: skip
     """Wait until the pulse is at most `pulse_ms`, or so long in vain; the s that it took.
 
-    What slows a shared machine down comes and goes within some 20 s: to wait costs less than a run that says little.
+    What slows a shared machine down comes and goes: to wait costs less than a run that says little.
     """
     began = clock()
     while take() > pulse_ms and clock() - began < patience_s:
