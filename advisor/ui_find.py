@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from advisor.workflows_find_answer import FindAnswer
 
 _LIMIT_MS = 25.0
-_RELAXED = {"max_latency_ms": "ms", "max_memory_mb": "MB"}  # limits that a click may move, with their units
+# limits that a click may move, with their units
+_RELAXED = {"max_latency_ms": "ms", "max_memory_mb": "MB", "min_throughput": "images/s"}
 _FIELDS = (
     "max_latency_ms", "runtime", "precision", "batch_size", "families", "accuracy", "licence", "pretraining",
     *ui_limits.FIELDS,
@@ -166,7 +167,7 @@ def _follow_link(store: Store, target: str) -> None:
     for field in _FIELDS:
         value = getattr(opened.question, field)
         state[f"fnd_{field}"] = list(value) if isinstance(value, tuple) else value
-    state["fnd_second"] = opened.question.min_throughput
+    state["fnd_min_throughput"] = opened.question.min_throughput
     state["fnd_complaints"] = (*opened.complaints, *views_find.strangers(strange))
     confirm = st.query_params.get("confirm", "")
     usable = confirm.isdecimal() and int(confirm) <= workflows_find.MAX_CONFIRM
@@ -179,7 +180,7 @@ def _asked(target: str) -> tuple[Question | None, str]:
     fields: dict[str, Any] = {field: state.get(f"fnd_{field}") for field in _FIELDS}
     fields["families"] = ("all",) if "all" in fields["families"] else tuple(fields["families"])
     try:
-        question = Question(target, min_throughput=state.get("fnd_second"), **fields)
+        question = Question(target, min_throughput=state.get("fnd_min_throughput"), **fields)
     except AdvisorError as exc:
         return None, views_find.in_words(str(exc))
     link = {name: value for name, value in to_link(question).items() if name != "device"}
@@ -269,7 +270,7 @@ def _miss(miss: NearestMiss) -> None:
     st.warning(views_find.in_words(miss.text), icon=":material/block:")
     for limit, to in miss.relax:
         if limit in _RELAXED and not isinstance(to, str):
-            to = float(f"{to * 1.005:.3g}")
+            to = float(f"{to * (1.005 if limit.startswith('max') else 0.995):.3g}")
             st.button(f"Allow {to:g} {_RELAXED[limit]}", on_click=_relax, args=(limit, to), key=f"fnd_relax_{limit}")
 
 

@@ -11,7 +11,7 @@ from advisor.advice import limits
 from advisor.advice.what_if import nearest_miss
 from advisor.metrics import METRICS
 from advisor.predict.search import chances
-from advisor.records import Candidate, NearestMiss
+from advisor.records import Candidate, NearestMiss, Question
 from advisor.workflows_find_play import Case, Played
 
 _MS, _MB = METRICS["latency_ms"].show, METRICS["peak_memory_mb"].show
@@ -44,7 +44,7 @@ def _too_large(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss |
     text = (
         f"Nothing that was measured within {budget} keeps to {most} of peak memory: {one.weights} at {one.img_size} px "
         f"needs the least, {_MB(peaks[least])} ({_MS(one.latency_ms)}, {one.runtime} {one.precision}). "
-        f"--max-memory-mb {_rounded_up(peaks[least])} would do."
+        f"--max-memory-mb {_rounded(peaks[least], up=True)} would do."
     )
     if _more_to_try(case, played):
         text += " Something unmeasured may need less: allow more measurements with --confirm."
@@ -75,8 +75,20 @@ def _too_slow(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
     if not would_do:
         return NearestMiss(text)
     to, one = min(would_do, key=lambda pair: pair[0])
-    text += f" --max-latency-ms {_rounded_up(to)} would probably do."
-    return NearestMiss(text, one.weights, (("max_latency_ms", to),))
+    relax = _looser(case.question, to)
+    said_so = [f"--{limit.replace('_', '-')} {_rounded(value, up=limit.startswith('max'))}" for limit, value in relax]
+    return NearestMiss(f"{text} {' with '.join(said_so)} would probably do.", one.weights, relax)
+
+
+def _looser(question: Question, to_ms: float) -> tuple[tuple[str, float], ...]:
+    """The limits on speed that a latency breaks, with what it would keep."""
+    found = []
+    if question.max_latency_ms is not None and question.max_latency_ms < to_ms:
+        found.append(("max_latency_ms", to_ms))
+    throughput = (question.batch_size or 1) * 1000 / to_ms
+    if question.min_throughput is not None and question.min_throughput > throughput:
+        found.append(("min_throughput", throughput))
+    return tuple(found)
 
 
 def _more_to_try(case: Case, played: Played) -> bool:
@@ -100,7 +112,8 @@ def _outside(case: Case) -> NearestMiss:
     return NearestMiss(text, str(one["weights"]))
 
 
-def _rounded_up(value: float) -> str:
-    """Three figures, not less than the value."""
+def _rounded(value: float, *, up: bool) -> str:
+    """Three figures, not less than the value, or not more."""
     digits = 2 - int(np.floor(np.log10(value)))
-    return f"{np.ceil(value * 10.0**digits) / 10.0**digits:.{max(digits, 0)}f}"
+    kept = np.ceil(value * 10.0**digits) if up else np.floor(value * 10.0**digits)
+    return f"{kept / 10.0**digits:.{max(digits, 0)}f}"

@@ -39,6 +39,16 @@ def test_a_budget_below_the_fastest_names_it_and_what_would_do(built: Store) -> 
     assert told.relax == (("max_latency_ms", pytest.approx(3.0 * np.exp(0.1645), rel=1e-3)),)
 
 
+def test_the_limit_on_speed_that_is_in_the_way_is_the_one_to_relax(built: Store) -> None:
+    would_do = 3.0 * np.exp(0.1645)  # ms, of the fastest
+    told = miss(bench(built).search(max_latency_ms=30.0, min_throughput=500.0))  # 2 ms
+    assert told.relax == (("min_throughput", pytest.approx(1000 / would_do, rel=1e-3)),)
+    assert told.text.endswith(" --min-throughput 282 would probably do.")
+    told = miss(bench(built).search(max_latency_ms=0.5, min_throughput=1000.0))
+    assert [limit for limit, _ in told.relax] == ["max_latency_ms", "min_throughput"]
+    assert told.text.endswith(" --max-latency-ms 3.54 with --min-throughput 282 would probably do.")
+
+
 def test_without_a_measurement_there_is_no_answer_but_the_chance_of_one(built: Store) -> None:
     found = bench(built).search(max_latency_ms=19.0, confirm=0)
     assert "allow more measurements with --confirm" in miss(found).text

@@ -6,8 +6,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-from advisor.measure.run import REST, Operator, TimedOperator
-from advisor.measure.runtimes.interface import ANYTHING, CONVOLUTION, PRODUCT, Node
+from advisor.measure.run import MOVES, REST, Operator, TimedOperator
+from advisor.measure.runtimes.interface import (
+    ACTIVATION,
+    ATTENTION,
+    CONVOLUTION,
+    MOVE,
+    NORMALISATION,
+    OTHER,
+    PRODUCT,
+    Node,
+)
 from advisor.measure.workers import node_times
 
 DENSE = Operator(
@@ -34,7 +43,7 @@ def steps() -> list[Node]:
         Node(CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 5.0),
         Node(CONVOLUTION, ((1, 24, 8, 8), (24, 1, 1, 3, 3)), (1, 24, 8, 8), 2.0),
         Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), 1.0),
-        Node(ANYTHING, ((1, 24, 8, 8),), (1, 24, 8, 8), 0.25),
+        Node(OTHER, ((1, 24, 8, 8),), (1, 24, 8, 8), 0.25),
     ]
 
 
@@ -59,6 +68,48 @@ def test_other_steps_of_equal_shapes_stay_in_the_rest() -> None:
     """Products of attention have no weights, but may have the shapes of one that has."""
     twice = [Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), ms) for ms in (1.0, 3.0)]
     assert by_name(node_times.distinct((LINEAR,), twice)) == {"linear": (1, 2.0), REST: (1, 2.0)}
+
+
+HEADS = (1, 2, 50, 16)  # of queries, keys and values; 12 keys alone
+KEYS = (1, 2, 12, 16)
+SELF = Operator(
+    "scaled_dot_product_attention", "attention", 2 * 50 * 12 * 32, 400, 0, (), (), 1, (HEADS, KEYS, KEYS), (HEADS,),
+)  # fmt: skip
+SCORES = (1, 2, 50, 12)
+
+
+def test_attention_is_found_as_one_step_and_taken_apart() -> None:
+    whole = Node(ATTENTION, (HEADS, KEYS, SCORES, KEYS), HEADS, 7.0)  # a mask stands before the values
+    apart = [
+        Node(PRODUCT, (HEADS, (1, 2, 16, 12)), SCORES, 2.0), Node(ATTENTION, (SCORES,), SCORES, 0.5),
+        Node(PRODUCT, (SCORES, KEYS), HEADS, 1.0),
+    ]  # fmt: skip
+    assert by_name(node_times.distinct((SELF,), [whole])) == {"attention": (1, 7.0), REST: (1, 0.0)}
+    assert by_name(node_times.distinct((SELF,), apart)) == {"attention": (1, 3.5), REST: (1, 0.0)}
+    # one of two was made one step: together they take what all steps take
+    assert by_name(node_times.distinct((SELF, SELF), [whole, *apart]))["attention"] == (2, pytest.approx(10.5 / 2))
+
+
+def test_a_factor_may_be_laid_out_the_other_way() -> None:
+    turned = Node(PRODUCT, ((1, 2, 16, 50), (1, 2, 12, 16)), SCORES, 2.0)
+    assert by_name(node_times.distinct((SELF,), [turned]))["attention"] == (1, 2.0)
+
+
+def test_both_products_of_attention_may_have_one_shape() -> None:
+    square = (1, 2, 16, 16)
+    one = Operator(SELF.name, "attention", 2 * 16 * 16 * 32, 400, 0, (), (), 1, (square,) * 3, (square,))
+    both = [Node(PRODUCT, (square, square), square, ms) for ms in (1.0, 2.0)]
+    assert by_name(node_times.distinct((one,), both)) == {"attention": (1, 3.0), REST: (1, 0.0)}
+
+
+def test_other_steps_are_told_by_what_they_do() -> None:
+    kinds = {NORMALISATION: 1.0, ACTIVATION: 2.0, MOVE: 4.0, OTHER: 8.0, ATTENTION: 16.0}
+    nodes = [Node(kind, ((1, 24, 8, 8),), (1, 24, 8, 8), ms) for kind, ms in kinds.items() for _ in range(2)]
+    found = {(one.name, one.kind): one.time_ms for one in node_times.distinct((), nodes)}
+    assert found == {
+        (REST, "normalisation"): 2.0, (REST, "activation"): 4.0, (MOVES, "other"): 8.0,
+        (REST, "other"): 16.0 + 32.0,  # a softmax that belongs to no operator is one of the others
+    }  # fmt: skip
 
 
 def test_an_operator_without_a_step_is_not_told_apart() -> None:

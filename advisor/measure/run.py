@@ -212,8 +212,9 @@ class Operator:
     outputs: tuple[tuple[int, ...], ...]
 
 
-# what stands among timed operators for all of a pass that is none of them: see `workers.node_times`
-REST = "all other steps"
+# What stand among timed operators for all of a pass that is none of them, one of each class that takes any time: steps
+# that only move values, and all others. See `workers.node_times`.
+MOVES, REST = RESTS = ("all other steps that move values", "all other steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +240,8 @@ class Work:
         operators: Classes by time, largest first.
         counter: Who counted, with version.
         timed: Every distinct operator in the order in which each is first run; views are none. Not scaled: their sum
-            is what a pass takes while it is watched. Of a runtime that fuses operators its convolutions and products,
-            and `REST`.
+            is what a pass takes while it is watched. Of a runtime that fuses operators its convolutions, products and
+            attention, and `RESTS`.
     """
 
     macs: float

@@ -13,7 +13,7 @@ the state of the machine in that moment.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -21,19 +21,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from advisor.measure.run import REST
+from advisor.measure.run import RESTS
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
 from advisor.predict.signature import signature
 
 MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a moment
-_LENGTH = 2.5  # of a logarithm: operators a factor of 12 apart in one side say little about each other
+_LENGTH = 1.8  # of a logarithm: operators a factor of 6 apart in one side say little about each other
 # standard deviations of logarithms: of the smooth function, of what a probe's operators have in common, of one time
-_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.25, 0.2
+_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.05, 0.1
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
 _SCATTER, _RATES = 0.3, 1.0
+_BLOCK = 4.0  # the power of two in the channels of a whole block
+_UNEVEN = 0.5  # odd channels beside whole blocks are about as different as a factor of 7 in one side
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
@@ -70,13 +72,13 @@ class Taught:
 def usable(probe: Probe) -> bool:
     """Whether the operators of a probe were timed, and add up to about its latency."""
     watched_ms = sum(o.count * o.time_ms for o in probe.operators)
-    some = any(o.name != REST for o in probe.operators)
+    some = any(o.name not in RESTS for o in probe.operators)
     return some and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
 
 
 def complete(probe: Probe) -> bool:
     """Whether all of its operators were timed one by one, not only those that a runtime tells apart."""
-    return usable(probe) and all(o.name != REST for o in probe.operators)
+    return usable(probe) and all(o.name not in RESTS for o in probe.operators)
 
 
 @functools.lru_cache(maxsize=16)  # two lessons a setup
@@ -126,7 +128,7 @@ def _timed(probe: Probe, place: int) -> pd.DataFrame:
     rows = [
         asdict(signature(o)) | {"ms": max(o.time_ms * probe.latency_ms / watched_ms, _LEAST_MS), "count": o.count}
         for o in probe.operators
-        if o.name != REST
+        if o.name not in RESTS
     ]
     return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place)
 
@@ -228,4 +230,22 @@ def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
     kernel, stride = (operators[name].to_numpy(np.float64) for name in ("kernel_height", "stride_height"))
     logs = [np.log1p(rows * batch_size), np.log1p(inner), np.log1p(columns), np.log1p(products), np.log(moved + 1e3)]
     # a kernel of 3 beside one of 5 is as different as a channel count of 100 beside 300
-    return np.column_stack([*logs, 0.5 * np.log(weights + 1e3), 2 * np.log(kernel), 2 * np.log(stride)])
+    sizes = [*logs, 0.5 * np.log(weights + 1e3), 2 * np.log(kernel), 2 * np.log(stride)]
+    return np.column_stack([*sizes, *(_UNEVEN * uneven for uneven in _unevenness(operators))])
+
+
+def _unevenness(operators: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
+    """Of the channels that a convolution reads, and of those that it makes: how far they are from filling vectors.
+
+    Runtimes compute in blocks of 8 or 16 channels and go other ways, up to four times slower, where channels do not
+    divide into them: 4 less the power of two in the channels of a group, 0 from 16 on. All channels of a depthwise
+    convolution count, and nothing of what is no convolution.
+    """
+    reads, makes, groups = (
+        operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
+    )  # fmt: skip
+    groups = np.where(groups == reads, 1, np.maximum(groups, 1))
+    for channels in (reads, makes):
+        each = np.maximum(channels // groups, 1)
+        twos = np.log2((each & -each).astype(np.float64))
+        yield np.where(reads > 1, _BLOCK - np.minimum(twos, _BLOCK), 0.0)

@@ -23,7 +23,7 @@ from advisor.predict.profile import Profiles
 MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # The probes' own surprise widens or narrows every interval, as if this many earlier probes had been as expected: the
 # conjugate (inverse gamma) estimate of a common variance, with a strength that leaves 20 probes the last word.
-_EXPECTED_PROBES = 10.0
+_EXPECTED_PROBES = 4.0
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
 _NEARNESS = (1.0, 0.5, 0.25)
@@ -69,7 +69,10 @@ class _Guesses:
     """Bases of one origin.
 
     Attributes:
-        at_probes: Shape (n_bases, n_probes).
+        at_probes: Shape (n_bases, n_probes): of each probe without what it has taught itself, which tells how good they
+            are.
+        with_all: The same with all that the probes have taught: what a base does not even then tell of a probe is what
+            networks like it have for themselves.
         everywhere: Shape (n_bases, n_wanted).
         doubts: Variances of the same shape, or 0.
         at_doubts: Variances of the probes, shape (n_probes,), or 0.
@@ -80,6 +83,7 @@ class _Guesses:
     """
 
     at_probes: NDArray[np.float64]
+    with_all: NDArray[np.float64]
     everywhere: NDArray[np.float64]
     doubts: NDArray[np.float64] | float
     at_doubts: NDArray[np.float64] | float
@@ -104,12 +108,18 @@ def posterior(
     """
     scales, published = prior.scales, len(believed.bases)
     weights = -_prior_weight(published, len(own))
-    groups = [_Guesses(believed.bases[:, rows], believed.bases[:, wanted], 0.0, 0.0, weights[:published], nearer=True)]
+    here, there = believed.bases[:, rows], believed.bases[:, wanted]
+    groups = [_Guesses(here, here, there, 0.0, 0.0, weights[:published], nearer=True)]
     if own:
-        at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere[wanted] for b in own])
+        at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere for b in own])
         doubts = np.vstack([base.doubt[wanted] ** 2 for base in own])
         at_doubts = np.mean([base.probe_doubt**2 for base in own], axis=0)
-        groups.append(_Guesses(at_probes, everywhere, doubts, at_doubts, weights[published:], nearer=False))
+        groups.append(
+            _Guesses(
+                at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, at_doubts, weights[published:],
+                nearer=False,
+            )
+        )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
     particular, onto_particular = (believed.particular(to, rows, scales) for to in (rows, wanted))
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
@@ -119,10 +129,13 @@ def posterior(
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
         spread = np.diag(noise + (np.square(doubt) + guesses.at_doubts) * np.ones(len(rows)))
         lower = cholesky(SPEED**2 + near * shared + own_near * particular + spread, lower=True)
-        whitened = solve_triangular(lower, (np.log(latency_ms) - guesses.at_probes).T, lower=True)
+        whitened, left_over = (
+            solve_triangular(lower, (np.log(latency_ms) - of_probes).T, lower=True)
+            for of_probes in (guesses.at_probes, guesses.with_all)
+        )
         onto = SPEED**2 + near * onto_shared + own_near * onto_particular
         told = solve_triangular(lower, onto.T, lower=True)
-        means.append(guesses.everywhere + whitened.T @ told)
+        means.append(guesses.everywhere + left_over.T @ told)
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
         common = (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)

@@ -25,7 +25,10 @@ class CannotRun(Exception):
     """The runtime is missing, cannot convert the network, or cannot do what is asked; one sentence."""
 
 
-CONVOLUTION, PRODUCT, ANYTHING = "convolution", "product", "anything"
+# what a step does; anything else that works on values, as a sum, is `OTHER`
+CONVOLUTION, PRODUCT, ATTENTION, NORMALISATION, ACTIVATION, MOVE, OTHER = (
+    "convolution", "product", "attention", "normalisation", "activation", "move", "other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Node:
     """A step of a network as a runtime carries it out, which may be several operators of PyTorch in one.
 
     Attributes:
-        kind: `CONVOLUTION`, `PRODUCT` of a matrix of weights, or `ANYTHING` else.
+        kind: `CONVOLUTION`, `PRODUCT` of two matrices, `ATTENTION` (a softmax, or the whole of it in one step),
+            `NORMALISATION`, `ACTIVATION`, `MOVE` of values to other places, or `OTHER`.
         inputs: Shapes; a convolution's second one is its weights', of which the last two are the kernel.
         output: The shape of its first output.
         time_ms: Of one of them, the median of some passes that were watched.

@@ -8,10 +8,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from advisor.measure.runtimes.interface import ANYTHING, CONVOLUTION, PRODUCT, Node
+from advisor.measure.runtimes.interface import (
+    ATTENTION,
+    CONVOLUTION,
+    MOVE,
+    NORMALISATION,
+    OTHER,
+    PRODUCT,
+    Node,
+)
 from advisor.measure.runtimes.watched_passes import watched_passes
 
-_KINDS = {"Convolution": CONVOLUTION, "FullyConnected": PRODUCT}
+_OF_KIND = {
+    CONVOLUTION: ("Convolution",),
+    PRODUCT: ("FullyConnected", "MatMul"),
+    ATTENTION: ("Softmax", "ScaledDotProductAttention"),
+    NORMALISATION: ("MVN", "RMS", "NormalizeL2"),
+    MOVE: (
+        "Transpose", "Reorder", "Concatenation", "Split", "Reshape", "Pad", "StridedSlice", "Slice", "Gather",
+        "GatherND", "Tile", "Broadcast", "Roll", "DepthToSpace", "SpaceToDepth", "ShuffleChannels", "ScatterUpdate",
+        "ScatterNDUpdate", "MemoryInput", "Convert",
+    ),
+}  # fmt: skip
+_KINDS = {name: kind for kind, names in _OF_KIND.items() for name in names}
 _MS = timedelta(milliseconds=1)
 
 
@@ -34,10 +53,15 @@ def nodes(library: Any, core: Any, network: Any, example: torch.Tensor, config: 
     for step in compiled.get_runtime_model().get_ops():
         time_ms = float(np.median([each.get(step.get_friendly_name(), 0.0) for each in passes]))
         if time_ms > 0:
-            kind = _KINDS.get(text(step.get_rt_info()["layerType"]), ANYTHING)
             inputs = tuple(tuple(port.get_shape()) for port in step.inputs())
-            found.append(Node(kind, inputs, tuple(step.output(0).get_shape()), time_ms))
+            found.append(Node(_kind(step.get_rt_info()), inputs, tuple(step.output(0).get_shape()), time_ms))
     return tuple(found)
+
+
+def _kind(told: Any) -> str:
+    """What a step does. Attention that was made one step goes by the name of any, but tells what it was made from."""
+    of_type = _KINDS.get(text(told["layerType"]), OTHER)
+    return ATTENTION if of_type == OTHER and "softmax" in text(told["originalLayersNames"]).lower() else of_type
 
 
 def text(value: Any) -> str:

@@ -1,8 +1,9 @@
 """What the operators of a network take in a runtime that fuses them, read from the runtime's own steps.
 
-A runtime folds normalisation, activations and sums into the convolution or product before them, and lays tensors out
-as it likes. So only convolutions and products by weights are told apart, each with what was folded into it; all other
-steps together are one entry. Which step is which operator follows from their shapes: two of equal shapes do equal work.
+A runtime folds normalisation, activations and sums into the convolution or product before them, takes attention apart
+or makes it one step, and lays tensors out as it likes. So only convolutions, products and attention are told apart,
+each with what was folded into it; all other steps are one entry for each class of them. Which step is which operator
+follows from their shapes: two of equal shapes do equal work.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import prod
 
-from advisor.measure.run import REST, Operator, TimedOperator, Work
-from advisor.measure.runtimes.interface import CONVOLUTION, PRODUCT, Node
+from advisor.measure.run import MOVES, REST, Operator, TimedOperator, Work
+from advisor.measure.runtimes.interface import ACTIVATION, ATTENTION, CONVOLUTION, MOVE, NORMALISATION, PRODUCT, Node
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operator_times import divided
 from advisor.measure.workers.operators import COUNTER
 
 # ONNX Runtime computes convolutions in blocks of that many channels, and tells the shapes of whole blocks
 _BLOCK = 16
+_OTHERS = (REST, classes.OTHER)
+_REST_OF = {  # by the kind of steps: name and class of the entry that they are in where no operator is found for them
+    NORMALISATION: (REST, classes.NORMALISATION), ACTIVATION: (REST, classes.ACTIVATION), MOVE: (MOVES, classes.OTHER),
+}  # fmt: skip
 _LEAST_LEFT = 0.1  # of a step's time, when what watching adds to each is taken off
 _Key = tuple[object, ...]
 
@@ -43,26 +48,31 @@ def work(operators: Sequence[Operator], nodes: Sequence[Node], *, p50_ms: float,
 
 
 def distinct(operators: Sequence[Operator], nodes: Sequence[Node]) -> tuple[TimedOperator, ...]:
-    """Every distinct operator that steps were found for, with its count and mean time; at the end `REST`, all else."""
-    steps = defaultdict[_Key, list[float]](list)
+    """Every distinct operator that steps were found for, with its count and mean time; at the end `RESTS`, all else."""
+    steps, left_ms = defaultdict[_Key, list[Node]](list), defaultdict[tuple[str, str], float](float)
     for node in nodes:
-        if (key := _of_node(node)) is not None:
-            steps[key].append(node.time_ms)
+        steps[_of_node(node)].append(node)
+        left_ms[_REST_OF.get(node.kind, _OTHERS)] += node.time_ms
     counts = Counter(operators)
     wanted = Counter[_Key]()
     for one, n in counts.items():
-        if (key := _of_operator(one)) is not None:
+        for key in _of_operator(one):
             wanted[key] += n
-    found, left_ms = [], sum(node.time_ms for node in nodes)
+    found = []
     for one, n in counts.items():
-        key = _of_operator(one)
-        if key is not None and key in steps:
-            # more steps than operators: what else has such shapes, as products of attention, takes as long
-            time_ms = sum(steps[key]) / max(wanted[key], len(steps[key]))
-            left_ms -= n * time_ms
+        time_ms = 0.0
+        for key in _of_operator(one):
+            # more steps than operators: what else has such shapes takes as long
+            share = 1 / max(wanted[key], len(steps[key]))
+            for node in steps[key]:
+                time_ms += share * node.time_ms
+                left_ms[_REST_OF.get(node.kind, _OTHERS)] -= n * share * node.time_ms
+        if time_ms > 0:
             found.append(TimedOperator(**asdict(one), count=n, time_ms=time_ms))
-    rest = Operator(REST, classes.OTHER, 0, 0, 0, (), (), 1, (), ())
-    return (*found, TimedOperator(**asdict(rest), count=1, time_ms=max(left_ms, 0.0)))
+    for (name, kind), time_ms in left_ms.items():
+        rest = Operator(name, kind, 0, 0, 0, (), (), 1, (), ())
+        found.append(TimedOperator(**asdict(rest), count=1, time_ms=max(time_ms, 0.0)))
+    return tuple(found)
 
 
 def _unwatched(nodes: Sequence[Node], p50_ms: float) -> list[Node]:
@@ -74,26 +84,43 @@ def _unwatched(nodes: Sequence[Node], p50_ms: float) -> list[Node]:
     ]
 
 
-def _of_operator(one: Operator) -> _Key | None:
-    """What tells its work from its shapes; None where it is neither a convolution nor a product by weights."""
+def _of_operator(one: Operator) -> tuple[_Key, ...]:
+    """What tells the steps that it may be made of; nothing of what is neither convolution, product nor attention."""
     if one.kernel and "transpose" not in one.name:
         read, made = one.inputs[0], one.outputs[0]
-        return CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1
+        return ((CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1),)
     if one.macs and one.kind == classes.LINEAR and len(one.inputs) > 1:
         left = one.inputs[classes.PRODUCTS.get(one.name, (0, 1))[0]]
-        return PRODUCT, prod(one.outputs[0][:-1]), left[-1], one.outputs[0][-1]
-    return None
+        return (_product(left, one.outputs[0]),)
+    if one.macs and one.kind == classes.ATTENTION and len(one.inputs) > 2:
+        query, key, value = one.inputs[:3]
+        scores = (*query[:-1], key[-2])
+        steps = (_product(query, scores), _softmax(scores), _product(scores, (*query[:-1], value[-1])))
+        return ((ATTENTION, prod(query), prod(key), prod(value)), *steps)
+    return (_softmax(one.outputs[0]),) if one.kind == classes.ATTENTION and one.outputs else ()
 
 
-def _of_node(node: Node) -> _Key | None:
+def _of_node(node: Node) -> _Key:
     if node.kind == CONVOLUTION and len(node.output) > 2 and len(node.inputs) > 1:
         read, weights, sides = node.inputs[0], node.inputs[1], len(node.output) - 2
         # the weights of groups have one dimension more, or fewer channels than are read
         whole = len(weights) == 2 + sides and weights[1] == read[1]
         return CONVOLUTION, weights[-sides:], node.output[2:], _blocks(read[1]), _blocks(node.output[1]), whole
     if node.kind == PRODUCT and node.inputs and node.inputs[0] and node.output:
-        return PRODUCT, prod(node.output[:-1]), node.inputs[0][-1], node.output[-1]
-    return None
+        return _product(node.inputs[0], node.output)
+    if node.kind == ATTENTION and len(node.inputs) > 2:
+        return ATTENTION, *(prod(node.inputs[place]) for place in (0, 1, -1))
+    return _softmax(node.output) if node.kind == ATTENTION else ()
+
+
+def _product(left: Sequence[int], made: Sequence[int]) -> _Key:
+    """Rows, what each value sums over, and columns: however a factor is laid out."""
+    rows = prod(made[:-1])
+    return PRODUCT, rows, prod(left) // max(rows, 1), made[-1]
+
+
+def _softmax(made: Sequence[int]) -> _Key:
+    return ATTENTION, prod(made)
 
 
 def _blocks(channels: int) -> int:

@@ -127,8 +127,8 @@ class Parts:
             self.notes.append(f"{self.request.runtime} does not tell here what its steps take.")
             return None
         self.notes.append(
-            f"Times of operators are those of {self.request.runtime}'s own steps: a convolution or product with all "
-            "that is fused into it; every other step counts as other."
+            f"Times of operators are those of {self.request.runtime}'s own steps: a convolution, product or "
+            "attention with all that is fused into it; what only moves values counts as other."
         )
         return node_times.work(
             self.counted.operators, prepared.nodes, p50_ms=latency.p50,

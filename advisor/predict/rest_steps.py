@@ -1,0 +1,92 @@
+"""What steps of a fusing runtime take that are no convolution, product or attention, from eager mode's operators.
+
+A runtime tells what each class of its other steps took in a probe. What they were made from is known: operators whose
+times eager mode has taught, in groups by what becomes of them. Each class is given factors of its own, so that an
+activation which is fast in one runtime and slow in another, or fused by it, is not averaged with what moves values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.measure.run import MOVES, REST
+from advisor.predict.costs import KINDS, kinds_of
+from advisor.predict.factors import Sums, with_factors
+from advisor.predict.operator_model import usable
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+from advisor.predict.signature import ATTENTION, ELEMENTWISE, NORMALISATION, REDUCTION
+
+_SHRINK = 0.01  # a factor that is twice what is expected is as bad as an error of a tenth of a latency
+# What is expected of groups that a class of steps may be made from but is not named for: layouts change around them.
+_SIDE = 0.1
+# What the rest is made of, by what becomes of it: what only moves values is never fused, a sum or an activation may be.
+_GROUPS = (
+    _NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES, _REDUCTIONS, _ATTENTION,
+) = range(11)  # fmt: skip
+_GROUP_OF_KIND = {
+    NORMALISATION: _NORMS, ELEMENTWISE: _SUMS, "slow activation": _CURVES, REDUCTION: _REDUCTIONS,
+    ATTENTION: _ATTENTION,
+}  # fmt: skip
+_NAMES = {
+    _CLAMPS: ("relu", "hardtanh", "leaky_relu", "clamp", "clamp_min"), _GELU: ("gelu",), _SILU: ("silu",),
+    _PADS: ("pad",), _LAYER_NORMS: ("layer_norm",),
+    _MOVES: (
+        "cat", "contiguous", "reshape", "index", "stack", "roll", "copy", "repeat", "repeat_interleave", "flatten",
+        "tile", "im2col", "col2im", "to",
+    ),
+}  # fmt: skip
+_GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in names}
+# Of each entry of steps that no operator was found for, by name and class: what it is expected to be made of, and may.
+_STEPS = {
+    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0},
+    (REST, "activation"): dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0),
+    (MOVES, "other"): dict.fromkeys(_GROUPS, _SIDE) | {_MOVES: 1.0},
+    (REST, "other"): dict.fromkeys(_GROUPS, _SIDE) | {_SUMS: 1.0, _REDUCTIONS: 1.0},
+}
+_FOLDED = frozenset({"batch_norm", "dropout"})  # into weights, or left out: nothing is left of them
+
+
+def rest(profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64]) -> list[Sums]:
+    """What each class of other steps takes in every network; none of those that take no time in any probe.
+
+    Args:
+        probes: Of a runtime that tells of its own steps.
+        each_ms: Shape (n_operators,): what each row of the profiles' operators takes in eager mode.
+    """
+    rows = profiles.rows([probe.key for probe in probes])
+    latency_ms = np.array([probe.latency_ms for probe in probes])
+    group_ms = _groups_ms(profiles, each_ms)
+    found = []
+    for step, expected in _STEPS.items():
+        taken_ms = np.array([_taken_ms(probe, step) for probe in probes])
+        if np.nansum(taken_ms) > 0:
+            found.append(
+                with_factors(
+                    group_ms[:, list(expected)], rows, taken_ms, latency_ms,
+                    expected=np.array(list(expected.values())), shrink=_SHRINK,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _taken_ms(probe: Probe, step: tuple[str, str]) -> float:
+    """What steps of a name and class took, scaled so that all steps add up to the latency; NaN where none is known."""
+    if not usable(probe):
+        return float("nan")
+    whole_ms = sum(o.count * o.time_ms for o in probe.operators)
+    return probe.latency_ms / whole_ms * sum(o.count * o.time_ms for o in probe.operators if (o.name, o.kind) == step)
+
+
+def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (n_profiles, n_groups): what all operators of each group take in eager mode."""
+    operators = profiles.operators
+    kinds = np.array(KINDS)[kinds_of(operators)]
+    of_group = np.zeros((len(operators), len(_GROUPS)))
+    for row, (kind, name) in enumerate(zip(kinds, operators["name"], strict=True)):
+        if kind in _GROUP_OF_KIND and name not in _FOLDED:
+            of_group[row, _GROUP_OF_NAME.get(name, _GROUP_OF_KIND[kind])] = 1.0
+    return np.asarray(profiles.counts @ (each_ms[:, None] * of_group))
