@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import REST, TimedOperator
+from advisor.predict import operator_model
 from advisor.predict.belief import belief
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History, history
@@ -26,6 +28,7 @@ from advisor.predict.signature import (
     NORMALISATION,
     POINTWISE,
     PRODUCT,
+    REDUCTION,
     STEM,
     signature,
 )
@@ -207,6 +210,78 @@ def test_a_runtime_that_tells_of_its_steps_is_learned_from_them(
 
     assert off(probes) < 0.06
     assert off(probes) < 0.6 * off([replace(probe, operators=()) for probe in probes])
+
+
+def by_class(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
+    """The same, but other steps are told by their class."""
+    probe = fused_probe(profiles, row, own, rest)
+    others = [one for one in probe_of(profiles, row, rest).operators if signature(one).kind not in TOLD_APART]
+    entries = []
+    for name, kind, kinds in (
+        (REST, "normalisation", (NORMALISATION,)), (REST, "activation", ("slow activation",)),
+        (REST, "other", (ELEMENTWISE, REDUCTION)),
+    ):  # fmt: skip
+        ms = sum(one.count * one.time_ms for one in others if kind_of(one) in kinds)
+        entries.append(TimedOperator(name, kind, 0, 0, 0, (), (), 1, (), (), count=1, time_ms=ms))
+    told = tuple(one for one in probe.operators if one.name != REST)
+    return replace(probe, operators=(*told, *entries))
+
+
+def kind_of(one: TimedOperator) -> str:
+    frame = pd.DataFrame([{"kind": signature(one).kind, "name": one.name}])
+    return KINDS[int(kinds_of(frame)[0])]
+
+
+def test_other_steps_told_by_class_are_better_known_than_all_in_one(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike."""
+    eager, own = linear_law(8), linear_law(9)
+    changed = {"slow activation": 6.0, ELEMENTWISE: 0.0, NORMALISATION: 2.0}
+
+    def rest(operators: pd.DataFrame) -> NDArray[np.float64]:
+        usual = np.array([changed.get(kind, 1.0) for kind in KINDS])[kinds_of(operators)]
+        return eager(operators) * usual * np.exp(np.sin(operators["bytes"].to_numpy(np.float64)))
+
+    fast = replace(HERE, runtime="onnxruntime")
+    told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
+    folded = profiles.operators["name"].isin(("batch_norm", "dropout")).to_numpy()
+    each_ms = np.where(told, own(profiles.operators), np.where(folded, 0.0, rest(profiles.operators)))
+    true_ms = np.asarray(profiles.counts @ each_ms)
+    held_out = np.setdiff1d(np.arange(len(profiles)), rows)
+
+    def without_folded(operators: pd.DataFrame) -> NDArray[np.float64]:
+        return np.where(operators["name"].isin(("batch_norm", "dropout")), 0.0, rest(operators))
+
+    def off(maker: Callable[[Profiles, int, Law, Law], Probe]) -> float:
+        given = [maker(profiles, row, own, without_folded) for row in rows]
+        learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: given})
+        (base,) = learned.own_[fast]
+        return float(np.median(np.abs(base.everywhere[held_out] - np.log(true_ms[held_out]))))
+
+    assert off(by_class) < 0.05
+    assert off(by_class) < 0.8 * off(fused_probe)
+
+
+def test_channels_that_do_not_fill_vectors_are_told_from_those_that_do(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that goes another way, three times slower, where channels do not divide by eight."""
+    law = linear_law(14)
+
+    def blocked(operators: pd.DataFrame) -> NDArray[np.float64]:
+        uneven = (operators["out_channels"] % 8 != 0) & (operators["in_channels"] > 1)
+        return law(operators) * np.where(uneven, 3.0, 1.0)
+
+    probes = [probe_of(profiles, row, blocked) for row in rows]
+    true_ms = latencies(profiles, blocked)
+    seeing = errors(lesson(profiles, probes, rates), true_ms)
+    monkeypatch.setattr(operator_model, "_UNEVEN", 0.0)
+    taught.cache_clear()
+    blind = errors(lesson(profiles, probes, rates), true_ms)
+    taught.cache_clear()
+    assert np.median(seeing) < 0.05
+    assert np.mean(seeing) < 0.7 * np.mean(blind)
 
 
 def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(

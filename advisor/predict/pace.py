@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from advisor.predict.probe import Probe
 
-# The machine's full pace is not its fastest pulse, which may be a lucky moment, but one that a quarter reaches.
-_FULL = 0.25
+# The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among those that are
+# about as fast as one that a quarter reaches.
+_FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-# The logarithm of a network's latency moves so many times as much as that of the pulse, and so much more or less: a
-# choice between networks that hardly suffer and those that suffer two or three times as much.
-SUFFERS, DOUBT = 1.5, 1.0
+# Networks suffer as the pulse does, give or take all of it: some hardly do, some twice as much.
+DOUBT = 1.0
 # A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
 _INTERRUPTED = 1.5
 _STRETCHES, _LEAST_TIMES = 6, 5  # a series is cut into so many, or fewer, so that each has enough times for a median
@@ -62,7 +62,7 @@ def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -
 def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
     """The pulse of the machine at its full pace, of those taken during runs on it; None where none was."""
     known = [ms for ms in pulses_ms if ms is not None]
-    return float(np.quantile(known, _FULL)) if known else None
+    return float(np.median([ms for ms in known if ms <= AT_FULL_PACE * np.quantile(known, _FAST)])) if known else None
 
 
 def fullest(probes: Sequence[Probe]) -> list[Probe]:
@@ -84,8 +84,8 @@ def at_full_pace(
 ) -> tuple[list[Probe], NDArray[np.float64]]:  # fmt: skip
     """Every network once, with the latency that it has at the machine's full pace, and how much that is in doubt.
 
-    The quickest stretch of a series is quicker than its median by chance too: what it is in the least disturbed quarter
-    of the probes is added back to all.
+    The quickest stretch of a series is quicker than its median by chance too: what is usual among the probes is added
+    back to all.
 
     Args:
         probes: Of one setup.
@@ -97,8 +97,8 @@ def at_full_pace(
     once = fullest(probes)
     slow = slowdowns([probe.pulse_ms for probe in once], full_ms)
     by_chance = [probe.latency_ms / probe.quickest_ms for probe in once if probe.quickest_ms is not None]
-    usual = float(np.quantile(by_chance, _FULL)) if by_chance else 1.0
+    usual = float(np.median(by_chance)) if by_chance else 1.0
     latencies = [probe.latency_ms if probe.quickest_ms is None else usual * probe.quickest_ms for probe in once]
-    full = np.array(latencies) / slow**SUFFERS
+    full = np.array(latencies) / slow
     corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
     return corrected, DOUBT * np.abs(np.log(slow))

@@ -15,7 +15,6 @@ from advisor.measure.job_state import JobState
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
 from advisor.predict.columns import Setup
-from advisor.predict.pace import SUFFERS
 from tests.calibration_lab import OTHER, VERSIONS, Lab, native
 from tests.invented_devices import CPU, invented
 from tests.waiting import until
@@ -120,7 +119,7 @@ def test_the_sentinel_does_not_make_up_for_a_probe_that_failed(lab: Lab) -> None
 def test_a_probe_of_a_slower_moment_is_measured_again_and_corrected_for_its_slowdown(lab: Lab, few: None) -> None:
     before = lab.calibrate().known
     slowed, ms = lab.order[1], lab.law["latency_ms"]
-    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5**SUFFERS * ms[slowed]})
+    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5 * ms[slowed]})
     workflows_measure.delete_runs(lab.store, list(workflows_measure.runs(lab.store)["run_id"]))
     found = lab.calibrate()
     assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed, slowed]
