@@ -13,8 +13,9 @@ the state of the machine in that moment.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 _MOST_WATCHED = 2.0
 _CHUNK = 4000  # operators at a time, which keeps the kernel within some 10 MB
 _LEAST_MS = 1e-5
+_values = operator.attrgetter(*OPERATOR_COLUMNS)  # of a signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def _timed(probe: Probe, place: int) -> pd.DataFrame:
     """Its operators; their times add up to the latency, since watching them slows a pass down."""
     watched_ms = sum(o.count * o.time_ms for o in probe.operators)
     rows = [
-        asdict(signature(o)) | {"ms": max(o.time_ms * probe.latency_ms / watched_ms, _LEAST_MS), "count": o.count}
+        (*_values(signature(o)), max(o.time_ms * probe.latency_ms / watched_ms, _LEAST_MS), o.count)
         for o in probe.operators
         if o.name not in RESTS
     ]
