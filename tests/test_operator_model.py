@@ -138,7 +138,8 @@ def test_another_batch_size_follows_from_the_same_operators(
     probes = [probe_of(profiles, row, linear_law(6)) for row in rows]
     one, eight = (lesson(profiles, probes, rates, batch_size=b).class_ms.sum(axis=1) for b in (1, 8))
     assert (eight > one).all()
-    assert (eight < 8.5 * one).all(), "calls and weights are not paid eight times"
+    assert np.median(eight / one) < 8.0, "calls and weights are not paid eight times"
+    assert (eight < 10.0 * one).all()  # what a class's shapes differ by is not known of larger ones
 
 
 def test_two_probes_teach_nothing(profiles: Profiles, rates: NDArray[np.float64], rows: list[int]) -> None:
@@ -155,6 +156,16 @@ def fusing(law: Law) -> Law:
         return np.where(np.array(free)[kinds_of(operators)], 0.0, 0.75 * law(operators))
 
     return fused
+
+
+def blocked(law: Law) -> Law:
+    """A runtime that goes another way, three times slower, where channels do not divide by eight."""
+
+    def of_blocks(operators: pd.DataFrame) -> NDArray[np.float64]:
+        uneven = (operators["out_channels"] % 8 != 0) & (operators["in_channels"] > 1)
+        return law(operators) * np.where(uneven, 3.0, 1.0)
+
+    return of_blocks
 
 
 def test_a_sibling_setup_needs_few_probes(
@@ -196,7 +207,7 @@ def fused_probe(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
 def test_a_runtime_that_tells_of_its_steps_is_learned_from_them(
     profiles: Profiles, past: History, rows: list[int], seed: int
 ) -> None:
-    eager, own = linear_law(8), linear_law(seed)  # each class has other rates than in eager mode
+    eager, own = linear_law(8), blocked(linear_law(seed))  # each class has other rates than in eager mode
     rest = fusing(eager)
     fast = replace(HERE, runtime="openvino")
     probes = [fused_probe(profiles, row, own, rest) for row in rows]
@@ -206,7 +217,7 @@ def test_a_runtime_that_tells_of_its_steps_is_learned_from_them(
 
     def off(given: list[Probe]) -> float:
         learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: given})
-        return float(np.median(np.abs(np.exp(learned.posterior(fast, held_out).mean) / true_ms[held_out] - 1)))
+        return float(np.mean(np.abs(np.exp(learned.posterior(fast, held_out).mean) / true_ms[held_out] - 1)))
 
     assert off(probes) < 0.06
     assert off(probes) < 0.6 * off([replace(probe, operators=()) for probe in probes])
@@ -266,15 +277,9 @@ def test_other_steps_told_by_class_are_better_known_than_all_in_one(
 def test_channels_that_do_not_fill_vectors_are_told_from_those_that_do(
     profiles: Profiles, rates: NDArray[np.float64], rows: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A runtime that goes another way, three times slower, where channels do not divide by eight."""
-    law = linear_law(14)
-
-    def blocked(operators: pd.DataFrame) -> NDArray[np.float64]:
-        uneven = (operators["out_channels"] % 8 != 0) & (operators["in_channels"] > 1)
-        return law(operators) * np.where(uneven, 3.0, 1.0)
-
-    probes = [probe_of(profiles, row, blocked) for row in rows]
-    true_ms = latencies(profiles, blocked)
+    law = blocked(linear_law(14))
+    probes = [probe_of(profiles, row, law) for row in rows]
+    true_ms = latencies(profiles, law)
     seeing = errors(lesson(profiles, probes, rates), true_ms)
     monkeypatch.setattr(operator_model, "_UNEVEN", 0.0)
     taught.cache_clear()
@@ -282,6 +287,28 @@ def test_channels_that_do_not_fill_vectors_are_told_from_those_that_do(
     taught.cache_clear()
     assert np.median(seeing) < 0.05
     assert np.mean(seeing) < 0.7 * np.mean(blind)
+
+
+def test_wide_groups_that_no_probe_has_are_taken_for_dense_convolutions(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    """Narrow groups are ten times slower a multiply-add than dense convolutions, wide ones no slower."""
+    law = linear_law(15)
+    frame = profiles.operators
+    reads, makes = (frame[name] // frame["groups"].clip(lower=1) for name in ("in_channels", "out_channels"))
+    wide = ((frame["kind"] == GROUPED) & (reads % 16 == 0) & (makes % 16 == 0)).to_numpy()
+    as_dense = law(frame.assign(kind=frame["kind"].where(~wide, DENSE)))
+    slow = np.where((frame["kind"] == GROUPED).to_numpy() & ~wide, 10.0 * law(frame), as_dense)
+    has_wide = np.asarray(profiles.counts @ wide.astype(np.float64)) > 0
+    true_ms = np.asarray(profiles.counts @ slow)
+    each_ms = dict(zip(frame.itertuples(index=False, name=None), slow.tolist(), strict=True))
+
+    def known(operators: pd.DataFrame) -> NDArray[np.float64]:
+        return np.array([each_ms[key] for key in operators[list(frame.columns)].itertuples(index=False, name=None)])
+
+    probes = [probe_of(profiles, row, known) for row in range(0, len(profiles), 7) if not has_wide[row]][:14]
+    assert has_wide.sum() >= 3
+    assert np.median(errors(lesson(profiles, probes, rates), true_ms)[has_wide]) < 0.2
 
 
 def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(

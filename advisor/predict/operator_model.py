@@ -26,7 +26,7 @@ from advisor.measure.run import RESTS
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
-from advisor.predict.signature import signature
+from advisor.predict.signature import DENSE, GROUPED, signature
 
 MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a moment
 _LENGTH = 1.8  # of a logarithm: operators a factor of 6 apart in one side say little about each other
@@ -35,7 +35,7 @@ _SMOOTH, _MOMENT, _SINGLE = 0.35, 0.05, 0.1
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
 _SCATTER, _RATES = 0.3, 1.0
-_BLOCK = 4.0  # the power of two in the channels of a whole block
+_BLOCK = 4  # the power of two in the channels of a whole block
 _UNEVEN = 0.5  # odd channels beside whole blocks are about as different as a factor of 7 in one side
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
@@ -135,9 +135,23 @@ def _timed(probe: Probe, place: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place)
 
 
+def _like(operators: pd.DataFrame) -> NDArray[np.intp]:
+    """Shape (n_operators,): the place in `KINDS` of the class that each is as fast as.
+
+    A grouped convolution whose groups fill whole vectors is computed as so many dense ones; narrower groups are not.
+    """
+    kinds = kinds_of(operators)
+    reads, makes, groups = (
+        operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
+    )  # fmt: skip
+    whole = [channels // np.maximum(groups, 1) % 2**_BLOCK == 0 for channels in (reads, makes)]
+    grouped = kinds == KINDS.index(GROUPED)
+    return np.where(grouped & whole[0] & whole[1], KINDS.index(DENSE), kinds)
+
+
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:
     """At most `_MOST_POINTS` of a class. `share` x `whole` makes a probe's kept operators stand for all of it."""
-    kinds = kinds_of(points)
+    kinds = _like(points)
     kept = [np.flatnonzero(kinds == kind) for kind in range(len(KINDS))]
     kept = [rows[:: -(-len(rows) // _MOST_POINTS)] for rows in kept if len(rows)]
     spent = points["ms"] * points["count"]
@@ -152,7 +166,7 @@ def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArr
     n = len(KINDS)
     calls, macs, moved = published[2 * n + 1 :], published[:n], published[n : 2 * n]
     prior = np.column_stack([calls, macs, moved, np.full(n, published[2 * n])])
-    terms, kinds, times = _terms(points, 1), kinds_of(points), points["ms"].to_numpy()
+    terms, kinds, times = _terms(points, 1), _like(points), points["ms"].to_numpy()
     guess = np.maximum((terms * prior[kinds]).sum(axis=1), 1e-300)
     prior = np.maximum(prior * np.exp(np.median(np.log(times / guess))), 1e-300)
     for kind in np.unique(kinds):
@@ -178,7 +192,7 @@ def _fitted(terms: NDArray[np.float64], log_ms: NDArray[np.float64]) -> NDArray[
 
 
 def _mean(operators: pd.DataFrame, batch_size: int, by_kind: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.maximum((_terms(operators, batch_size) * by_kind[kinds_of(operators)]).sum(axis=1), _LEAST_MS))
+    return np.asarray(np.maximum((_terms(operators, batch_size) * by_kind[_like(operators)]).sum(axis=1), _LEAST_MS))
 
 
 def _smoothed(
@@ -189,7 +203,7 @@ def _smoothed(
     Each class by itself. What a probe's points are without it follows from the inverse of the kernel (Rasmussen and
     Williams 2006, section 5.4.2, with a block in the place of a point).
     """
-    kinds, known = kinds_of(wanted), kinds_of(points)
+    kinds, known = _like(wanted), _like(points)
     x, x_known, probe = _shape(wanted, batch_size), _shape(points, 1), points["probe"].to_numpy()
     mean, unsure = np.zeros(len(wanted)), np.full(len(wanted), _SMOOTH)
     left_out, left_unsure = np.zeros(len(points)), np.full(len(points), _SMOOTH)
@@ -239,9 +253,9 @@ def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
 def _unevenness(operators: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
     """Of the channels that a convolution reads, and of those that it makes: how far they are from filling vectors.
 
-    Runtimes compute in blocks of 8 or 16 channels and go other ways, up to four times slower, where channels do not
-    divide into them: 4 less the power of two in the channels of a group, 0 from 16 on. All channels of a depthwise
-    convolution count, and nothing of what is no convolution.
+    Runtimes compute in blocks of 8 or 16 channels and go other, slower ways where channels do not divide into them: 4
+    less the power of two in the channels of a group, 0 from 16 on. All channels of a depthwise convolution count, and
+    nothing of what is no convolution.
     """
     reads, makes, groups = (
         operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")

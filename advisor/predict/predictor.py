@@ -22,8 +22,8 @@ from advisor.predict.profile import Profiles
 
 MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # The probes' own surprise widens or narrows every interval, as if this many earlier probes had been as expected: the
-# conjugate (inverse gamma) estimate of a common variance. Published devices left out hardly tell 3 from 10; a machine
-# whose operators were timed is predicted better than any of them, and a dozen probes are to have the last word on it.
+# conjugate (inverse gamma) estimate of a common variance. A machine whose operators were timed is predicted better than
+# the published devices that the scales were learned from: a dozen probes are to have the last word on how much.
 _EXPECTED_PROBES = 4.0
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
