@@ -46,7 +46,7 @@ def ask(store: Store) -> Question:
         _what(store, known)
         _limit(store)
         ui_limits.which_models(store, "rec_", on_change=_touched)
-        second = ("second",) if st.session_state["rec_judge"] == "latency_ms" else ()
+        second = ("min_throughput",) if st.session_state["rec_judge"] == "latency_ms" else ()
         ui_limits.more("rec_", (*ui_limits.FIELDS, *second), on_change=_touched)
         _setup(store)
         _predicted(store, known[st.session_state["rec_device_id"]])
@@ -98,14 +98,14 @@ def _seed(store: Store, question: Question) -> None:
     judged = question.axis or (views.axes_published(store, question.device_id, question.task) or ("latency_ms",))[0]
     state["rec_judge"] = judged
     state["rec_limit"] = question.max_latency_ms if judged == "latency_ms" else question.min_throughput
-    state["rec_second"] = question.min_throughput if judged == "latency_ms" else None
+    state["rec_min_throughput"] = question.min_throughput if judged == "latency_ms" else None
 
 
 def _new_speed(store: Store) -> None:
     """After another judge: a limit in the middle of the device's published results."""
     state = st.session_state
     state["rec_limit"] = views.middle_speed(store, state["rec_device_id"], state["rec_task"], state["rec_judge"])
-    state["rec_second"] = None
+    state["rec_min_throughput"] = None
     _touched()
 
 
@@ -118,7 +118,7 @@ def _new_device(store: Store) -> None:
     state["rec_evidence"] = "auto"
     axes = views.axes_published(store, device_id, task) or ("throughput_per_s",)
     if judged in axes and views.within_speeds(store, device_id, task, judged, state["rec_limit"]):
-        state["rec_second"] = None
+        state["rec_min_throughput"] = None
         _touched()
         return
     state["rec_judge"] = axes[0]
@@ -211,7 +211,7 @@ def _question() -> Question:
     fields: dict[str, Any] = {field: state[f"rec_{field}"] for field in _FIELDS}
     fields["families"] = ("all",) if "all" in fields["families"] else tuple(fields["families"])
     if state["rec_judge"] == "latency_ms":
-        fields |= {"max_latency_ms": state["rec_limit"], "min_throughput": state.get("rec_second")}
+        fields |= {"max_latency_ms": state["rec_limit"], "min_throughput": state.get("rec_min_throughput")}
     else:
         fields["min_throughput"] = state["rec_limit"]
     return Question(**fields)

@@ -74,7 +74,7 @@ def ask(store: Store, target: str, found: Sequence[Known]) -> Question | None:
         on_change=_touched, help="Each candidate that could win is measured before it may be the answer.",
     )  # fmt: skip
     _setup(found)
-    ui_limits.more("fnd_", (*ui_limits.FIELDS, "second"), on_change=_touched, n_columns=4)
+    ui_limits.more("fnd_", (*ui_limits.FIELDS, "min_throughput"), on_change=_touched, n_columns=4)
     question, wrong = _asked(target)
     _start(store, question, found)
     for sentence in (*state.get("fnd_complaints", ()), *([wrong] if wrong else [])):

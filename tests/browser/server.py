@@ -16,17 +16,18 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_OPTIONS = ("--no-sandbox", "--disable-gpu")
 _START_S = 60.0
+_TAIL = 4000  # characters of its log
 
 
 @contextmanager
 def serving(script: Path, *, home: Path, log: Path) -> Iterator[str]:
-    """The address of a running server; it is ended, whatever happens."""
+    """The address of a running server; it is ended, whatever happens. A failure meanwhile tells how it fared."""
     port = _free_port()
     command = [
         sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true",
         "--server.port", str(port), "--browser.gatherUsageStats", "false",
     ]  # fmt: skip
-    environment = {**os.environ, "ADVISOR_HOME": str(home)}
+    environment = {**os.environ, "ADVISOR_HOME": str(home), "PYTHONFAULTHANDLER": "1"}
     with (
         log.open("wb") as output,
         subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=script.parent) as server,
@@ -34,6 +35,10 @@ def serving(script: Path, *, home: Path, log: Path) -> Iterator[str]:
         try:
             _wait_for(f"http://localhost:{port}/_stcore/health")
             yield f"http://localhost:{port}"
+        except Exception as exc:
+            fared = "was running" if server.poll() is None else f"had ended with {server.returncode}"
+            exc.add_note(f"The server {fared}; its log ends: {log.read_text(encoding='utf-8', errors='replace')[-_TAIL:]}")
+            raise
         finally:
             server.terminate()
             server.wait(timeout=20)

@@ -234,7 +234,21 @@ def test_a_throughput_that_nothing_reaches_can_be_relaxed(lab: Lab) -> None:
     click(app, "fnd_relax_min_throughput")
     assert not app.exception
     now = app.query_params["min_throughput"]
-    assert 0 < float(now if isinstance(now, str) else now[0]) < 900_000
+    reached = float(now if isinstance(now, str) else now[0])
+    assert 0 < reached < 900_000
+    app.session_state["fnd_more"] = True  # the box of further limits, open
+    app.run()
+    assert app.number_input(key="fnd_min_throughput").value == reached
+
+
+@pytest.mark.parametrize("field", ["min_accuracy", "max_memory_mb", "min_throughput"])
+def test_a_further_limit_becomes_part_of_the_question(lab: Lab, field: str) -> None:
+    app = page()
+    app.session_state["fnd_more"] = True
+    app.run()
+    app.number_input(key=f"fnd_{field}").set_value(40.0).run()
+    assert not app.exception
+    assert app.query_params[field] in ("40", ["40"])
 
 
 @pytest.mark.parametrize(
