@@ -7,16 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 from advisor.measure.run import MOVES, REST, Operator, TimedOperator
-from advisor.measure.runtimes.interface import (
-    ACTIVATION,
-    ATTENTION,
-    CONVOLUTION,
-    MOVE,
-    NORMALISATION,
-    OTHER,
-    PRODUCT,
-    Node,
-)
+from advisor.measure.runtimes.interface import Kind, Node
 from advisor.measure.workers import node_times
 
 DENSE = Operator(
@@ -39,11 +30,11 @@ def by_name(found: tuple[TimedOperator, ...]) -> dict[str, tuple[int, float]]:
 def steps() -> list[Node]:
     """As OpenVINO tells them: real channel counts, weights of groups in five dimensions."""
     return [
-        Node(CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 3.0),
-        Node(CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 5.0),
-        Node(CONVOLUTION, ((1, 24, 8, 8), (24, 1, 1, 3, 3)), (1, 24, 8, 8), 2.0),
-        Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), 1.0),
-        Node(OTHER, ((1, 24, 8, 8),), (1, 24, 8, 8), 0.25),
+        Node(Kind.CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 3.0),
+        Node(Kind.CONVOLUTION, ((1, 40, 8, 8), (24, 40, 3, 3), (24,)), (1, 24, 8, 8), 5.0),
+        Node(Kind.CONVOLUTION, ((1, 24, 8, 8), (24, 1, 1, 3, 3)), (1, 24, 8, 8), 2.0),
+        Node(Kind.PRODUCT, ((49, 24), (10, 24)), (49, 10), 1.0),
+        Node(Kind.OTHER, ((1, 24, 8, 8),), (1, 24, 8, 8), 0.25),
     ]
 
 
@@ -57,8 +48,8 @@ def test_steps_are_found_by_their_shapes_and_the_rest_is_one_entry() -> None:
 def test_channels_that_were_padded_to_whole_blocks_are_the_same_channels() -> None:
     """As ONNX Runtime tells them: 40 channels are 48, 24 are 32; weights of groups have one channel each."""
     padded = [
-        Node(CONVOLUTION, ((1, 48, 8, 8), (32, 48, 3, 3)), (1, 32, 8, 8), 4.0),
-        Node(CONVOLUTION, ((1, 32, 8, 8), (32, 1, 3, 3)), (1, 32, 8, 8), 2.0),
+        Node(Kind.CONVOLUTION, ((1, 48, 8, 8), (32, 48, 3, 3)), (1, 32, 8, 8), 4.0),
+        Node(Kind.CONVOLUTION, ((1, 32, 8, 8), (32, 1, 3, 3)), (1, 32, 8, 8), 2.0),
     ]
     found = by_name(node_times.distinct((DENSE, DEPTHWISE), padded))
     assert found == {"dense convolution": (1, 4.0), "depthwise convolution": (1, 2.0), REST: (1, 0.0)}
@@ -66,7 +57,7 @@ def test_channels_that_were_padded_to_whole_blocks_are_the_same_channels() -> No
 
 def test_other_steps_of_equal_shapes_stay_in_the_rest() -> None:
     """Products of attention have no weights, but may have the shapes of one that has."""
-    twice = [Node(PRODUCT, ((49, 24), (10, 24)), (49, 10), ms) for ms in (1.0, 3.0)]
+    twice = [Node(Kind.PRODUCT, ((49, 24), (10, 24)), (49, 10), ms) for ms in (1.0, 3.0)]
     assert by_name(node_times.distinct((LINEAR,), twice)) == {"linear": (1, 2.0), REST: (1, 2.0)}
 
 
@@ -79,10 +70,10 @@ SCORES = (1, 2, 50, 12)
 
 
 def test_attention_is_found_as_one_step_and_taken_apart() -> None:
-    whole = Node(ATTENTION, (HEADS, KEYS, SCORES, KEYS), HEADS, 7.0)  # a mask stands before the values
+    whole = Node(Kind.ATTENTION, (HEADS, KEYS, SCORES, KEYS), HEADS, 7.0)  # a mask stands before the values
     apart = [
-        Node(PRODUCT, (HEADS, (1, 2, 16, 12)), SCORES, 2.0), Node(ATTENTION, (SCORES,), SCORES, 0.5),
-        Node(PRODUCT, (SCORES, KEYS), HEADS, 1.0),
+        Node(Kind.PRODUCT, (HEADS, (1, 2, 16, 12)), SCORES, 2.0), Node(Kind.ATTENTION, (SCORES,), SCORES, 0.5),
+        Node(Kind.PRODUCT, (SCORES, KEYS), HEADS, 1.0),
     ]  # fmt: skip
     assert by_name(node_times.distinct((SELF,), [whole])) == {"attention": (1, 7.0), REST: (1, 0.0)}
     assert by_name(node_times.distinct((SELF,), apart)) == {"attention": (1, 3.5), REST: (1, 0.0)}
@@ -91,19 +82,19 @@ def test_attention_is_found_as_one_step_and_taken_apart() -> None:
 
 
 def test_a_factor_may_be_laid_out_the_other_way() -> None:
-    turned = Node(PRODUCT, ((1, 2, 16, 50), (1, 2, 12, 16)), SCORES, 2.0)
+    turned = Node(Kind.PRODUCT, ((1, 2, 16, 50), (1, 2, 12, 16)), SCORES, 2.0)
     assert by_name(node_times.distinct((SELF,), [turned]))["attention"] == (1, 2.0)
 
 
 def test_both_products_of_attention_may_have_one_shape() -> None:
     square = (1, 2, 16, 16)
     one = Operator(SELF.name, "attention", 2 * 16 * 16 * 32, 400, 0, (), (), 1, (square,) * 3, (square,))
-    both = [Node(PRODUCT, (square, square), square, ms) for ms in (1.0, 2.0)]
+    both = [Node(Kind.PRODUCT, (square, square), square, ms) for ms in (1.0, 2.0)]
     assert by_name(node_times.distinct((one,), both)) == {"attention": (1, 3.0), REST: (1, 0.0)}
 
 
 def test_other_steps_are_told_by_what_they_do() -> None:
-    kinds = {NORMALISATION: 1.0, ACTIVATION: 2.0, MOVE: 4.0, OTHER: 8.0, ATTENTION: 16.0}
+    kinds = {Kind.NORMALISATION: 1.0, Kind.ACTIVATION: 2.0, Kind.MOVE: 4.0, Kind.OTHER: 8.0, Kind.ATTENTION: 16.0}
     nodes = [Node(kind, ((1, 24, 8, 8),), (1, 24, 8, 8), ms) for kind, ms in kinds.items() for _ in range(2)]
     found = {(one.name, one.kind): one.time_ms for one in node_times.distinct((), nodes)}
     assert found == {

@@ -212,6 +212,9 @@ class Operator:
     outputs: tuple[tuple[int, ...], ...]
 
 
+# Vectors of CPUs hold that many values; ONNX Runtime computes convolutions in blocks of as many channels, and tells the
+# shapes of whole blocks.
+BLOCK = 16
 # What stand among timed operators for all of a pass that is none of them, one of each class that takes any time: steps
 # that only move values, and all others. See `workers.node_times`.
 MOVES, REST = RESTS = ("all other steps that move values", "all other steps")

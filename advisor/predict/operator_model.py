@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from advisor.measure.run import RESTS
+from advisor.measure.run import BLOCK, RESTS
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
@@ -35,7 +35,6 @@ _SMOOTH, _MOMENT, _SINGLE = 0.35, 0.05, 0.1
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
 _SCATTER, _RATES = 0.3, 1.0
-_BLOCK = 4  # the power of two in the channels of a whole block
 _UNEVEN = 0.5  # odd channels beside whole blocks are about as different as a factor of 7 in one side
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
@@ -144,7 +143,7 @@ def _like(operators: pd.DataFrame) -> NDArray[np.intp]:
     reads, makes, groups = (
         operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
     )  # fmt: skip
-    whole = [channels // np.maximum(groups, 1) % 2**_BLOCK == 0 for channels in (reads, makes)]
+    whole = [channels // np.maximum(groups, 1) % BLOCK == 0 for channels in (reads, makes)]
     grouped = kinds == KINDS.index(GROUPED)
     return np.where(grouped & whole[0] & whole[1], KINDS.index(DENSE), kinds)
 
@@ -253,9 +252,9 @@ def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
 def _unevenness(operators: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
     """Of the channels that a convolution reads, and of those that it makes: how far they are from filling vectors.
 
-    Runtimes compute in blocks of 8 or 16 channels and go other, slower ways where channels do not divide into them: 4
-    less the power of two in the channels of a group, 0 from 16 on. All channels of a depthwise convolution count, and
-    nothing of what is no convolution.
+    Runtimes compute in blocks of 8 or 16 channels and go other, slower ways where channels do not divide into them: the
+    power of two of a whole block less that in the channels of a group, and never less than 0. All channels of a
+    depthwise convolution count, and nothing of what is no convolution.
     """
     reads, makes, groups = (
         operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
@@ -263,5 +262,5 @@ def _unevenness(operators: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
     groups = np.where(groups == reads, 1, np.maximum(groups, 1))
     for channels in (reads, makes):
         each = np.maximum(channels // groups, 1)
-        twos = np.log2((each & -each).astype(np.float64))
-        yield np.where(reads > 1, _BLOCK - np.minimum(twos, _BLOCK), 0.0)
+        filled = np.minimum(each & -each, BLOCK)
+        yield np.where(reads > 1, np.log2(BLOCK / filled), 0.0)

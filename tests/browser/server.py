@@ -37,7 +37,9 @@ def serving(script: Path, *, home: Path, log: Path) -> Iterator[str]:
             yield f"http://localhost:{port}"
         except Exception as exc:
             fared = "was running" if server.poll() is None else f"had ended with {server.returncode}"
-            exc.add_note(f"The server {fared}; its log ends: {log.read_text(encoding='utf-8', errors='replace')[-_TAIL:]}")
+            exc.add_note(
+                f"The server {fared}; its log ends: {log.read_text(encoding='utf-8', errors='replace')[-_TAIL:]}"
+            )
             raise
         finally:
             server.terminate()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -25,10 +26,19 @@ class CannotRun(Exception):
     """The runtime is missing, cannot convert the network, or cannot do what is asked; one sentence."""
 
 
-# what a step does; anything else that works on values, as a sum, is `OTHER`
-CONVOLUTION, PRODUCT, ATTENTION, NORMALISATION, ACTIVATION, MOVE, OTHER = (
-    "convolution", "product", "attention", "normalisation", "activation", "move", "other",
-)  # fmt: skip
+class Kind(Enum):
+    """What a step does.
+
+    `PRODUCT` is one of two matrices, `ATTENTION` a softmax or the whole of it in one step, `MOVE` only takes values to
+    other places; anything else that works on values, as a sum, is `OTHER`.
+    """
+
+    CONVOLUTION, PRODUCT, ATTENTION, NORMALISATION, ACTIVATION, MOVE, OTHER = range(7)
+
+
+def by_type(types: Mapping[Kind, Sequence[str]]) -> dict[str, Kind]:
+    """The kind of each type of step that a runtime names."""
+    return {name: kind for kind, names in types.items() for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +46,12 @@ class Node:
     """A step of a network as a runtime carries it out, which may be several operators of PyTorch in one.
 
     Attributes:
-        kind: `CONVOLUTION`, `PRODUCT` of two matrices, `ATTENTION` (a softmax, or the whole of it in one step),
-            `NORMALISATION`, `ACTIVATION`, `MOVE` of values to other places, or `OTHER`.
         inputs: Shapes; a convolution's second one is its weights', of which the last two are the kernel.
         output: The shape of its first output.
         time_ms: Of one of them, the median of some passes that were watched.
     """
 
-    kind: str
+    kind: Kind
     inputs: tuple[tuple[int, ...], ...]
     output: tuple[int, ...]
     time_ms: float

@@ -10,37 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from advisor.measure.runtimes.interface import (
-    ACTIVATION,
-    ATTENTION,
-    CONVOLUTION,
-    MOVE,
-    NORMALISATION,
-    OTHER,
-    PRODUCT,
-    Node,
-)
+from advisor.measure.runtimes.interface import Kind, Node, by_type
 from advisor.measure.runtimes.watched_passes import watched_passes
 
-_OF_KIND = {
-    CONVOLUTION: ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"),
-    PRODUCT: ("Gemm", "FusedGemm", "MatMul", "FusedMatMul"),
-    ATTENTION: ("Softmax", "Attention", "MultiHeadAttention"),
-    NORMALISATION: (
+_KINDS = by_type({
+    Kind.CONVOLUTION: ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"),
+    Kind.PRODUCT: ("Gemm", "FusedGemm", "MatMul", "FusedMatMul"),
+    Kind.ATTENTION: ("Softmax", "Attention", "MultiHeadAttention"),
+    Kind.NORMALISATION: (
         "LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "InstanceNormalization",
         "BatchNormalization", "GroupNormalization", "LpNormalization", "ReduceL2",
     ),
-    ACTIVATION: (
+    Kind.ACTIVATION: (
         "Gelu", "QuickGelu", "FastGelu", "BiasGelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Exp",
         "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Softplus", "Mish", "Clip",
     ),
-    MOVE: (
+    Kind.MOVE: (
         "Transpose", "Reshape", "Split", "Slice", "Concat", "ReorderInput", "ReorderOutput", "Expand", "Tile", "Pad",
         "Gather", "GatherND", "GatherElements", "ScatterND", "Squeeze", "Unsqueeze", "Flatten", "DepthToSpace",
         "SpaceToDepth",
     ),
-}  # fmt: skip
-_KINDS = {name: kind for kind, names in _OF_KIND.items() for name in names}
+})  # fmt: skip
 _END = "_kernel_time"  # of the name of an event that tells of a step
 
 
@@ -63,7 +53,7 @@ def nodes(session: Any, run: Callable[[], None]) -> tuple[Node, ...]:
             told[event["name"]] = event["args"]
     return tuple(
         Node(
-            _KINDS.get(args["op_name"], OTHER), _shapes(args["input_type_shape"]),
+            _KINDS.get(args["op_name"], Kind.OTHER), _shapes(args["input_type_shape"]),
             next(iter(_shapes(args["output_type_shape"])), ()), float(np.median(times_ms[name][-n:])),
         )
         for name, args in told.items()

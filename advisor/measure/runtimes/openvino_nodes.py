@@ -8,29 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from advisor.measure.runtimes.interface import (
-    ATTENTION,
-    CONVOLUTION,
-    MOVE,
-    NORMALISATION,
-    OTHER,
-    PRODUCT,
-    Node,
-)
+from advisor.measure.runtimes.interface import Kind, Node, by_type
 from advisor.measure.runtimes.watched_passes import watched_passes
 
-_OF_KIND = {
-    CONVOLUTION: ("Convolution",),
-    PRODUCT: ("FullyConnected", "MatMul"),
-    ATTENTION: ("Softmax", "ScaledDotProductAttention"),
-    NORMALISATION: ("MVN", "RMS", "NormalizeL2"),
-    MOVE: (
+_KINDS = by_type({
+    Kind.CONVOLUTION: ("Convolution",),
+    Kind.PRODUCT: ("FullyConnected", "MatMul"),
+    Kind.ATTENTION: ("Softmax", "ScaledDotProductAttention"),
+    Kind.NORMALISATION: ("MVN", "RMS", "NormalizeL2"),
+    Kind.MOVE: (
         "Transpose", "Reorder", "Concatenation", "Split", "Reshape", "Pad", "StridedSlice", "Slice", "Gather",
         "GatherND", "Tile", "Broadcast", "Roll", "DepthToSpace", "SpaceToDepth", "ShuffleChannels", "ScatterUpdate",
         "ScatterNDUpdate", "MemoryInput", "Convert",
     ),
-}  # fmt: skip
-_KINDS = {name: kind for kind, names in _OF_KIND.items() for name in names}
+})  # fmt: skip
 _MS = timedelta(milliseconds=1)
 
 
@@ -58,10 +49,11 @@ def nodes(library: Any, core: Any, network: Any, example: torch.Tensor, config: 
     return tuple(found)
 
 
-def _kind(told: Any) -> str:
+def _kind(told: Any) -> Kind:
     """What a step does. Attention that was made one step goes by the name of any, but tells what it was made from."""
-    of_type = _KINDS.get(text(told["layerType"]), OTHER)
-    return ATTENTION if of_type == OTHER and "softmax" in text(told["originalLayersNames"]).lower() else of_type
+    of_type = _KINDS.get(text(told["layerType"]), Kind.OTHER)
+    fused = of_type == Kind.OTHER and "softmax" in text(told["originalLayersNames"]).lower()
+    return Kind.ATTENTION if fused else of_type
 
 
 def text(value: Any) -> str:

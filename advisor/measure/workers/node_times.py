@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import prod
 
-from advisor.measure.run import MOVES, REST, Operator, TimedOperator, Work
-from advisor.measure.runtimes.interface import ACTIVATION, ATTENTION, CONVOLUTION, MOVE, NORMALISATION, PRODUCT, Node
+from advisor.measure.run import BLOCK, MOVES, REST, Operator, TimedOperator, Work
+from advisor.measure.runtimes.interface import Kind, Node
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operator_times import divided
 from advisor.measure.workers.operators import COUNTER
 
-# ONNX Runtime computes convolutions in blocks of that many channels, and tells the shapes of whole blocks
-_BLOCK = 16
 _OTHERS = (REST, classes.OTHER)
 _REST_OF = {  # by the kind of steps: name and class of the entry that they are in where no operator is found for them
-    NORMALISATION: (REST, classes.NORMALISATION), ACTIVATION: (REST, classes.ACTIVATION), MOVE: (MOVES, classes.OTHER),
-}  # fmt: skip
+    Kind.NORMALISATION: (REST, classes.NORMALISATION),
+    Kind.ACTIVATION: (REST, classes.ACTIVATION),
+    Kind.MOVE: (MOVES, classes.OTHER),
+}
 _LEAST_LEFT = 0.1  # of a step's time, when what watching adds to each is taken off
 _Key = tuple[object, ...]
 
@@ -88,7 +88,7 @@ def _of_operator(one: Operator) -> tuple[_Key, ...]:
     """What tells the steps that it may be made of; nothing of what is neither convolution, product nor attention."""
     if one.kernel and "transpose" not in one.name:
         read, made = one.inputs[0], one.outputs[0]
-        return ((CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1),)
+        return ((Kind.CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1),)
     if one.macs and one.kind == classes.LINEAR and len(one.inputs) > 1:
         left = one.inputs[classes.PRODUCTS.get(one.name, (0, 1))[0]]
         return (_product(left, one.outputs[0]),)
@@ -96,32 +96,32 @@ def _of_operator(one: Operator) -> tuple[_Key, ...]:
         query, key, value = one.inputs[:3]
         scores = (*query[:-1], key[-2])
         steps = (_product(query, scores), _softmax(scores), _product(scores, (*query[:-1], value[-1])))
-        return ((ATTENTION, prod(query), prod(key), prod(value)), *steps)
+        return ((Kind.ATTENTION, prod(query), prod(key), prod(value)), *steps)
     return (_softmax(one.outputs[0]),) if one.kind == classes.ATTENTION and one.outputs else ()
 
 
 def _of_node(node: Node) -> _Key:
-    if node.kind == CONVOLUTION and len(node.output) > 2 and len(node.inputs) > 1:
+    if node.kind == Kind.CONVOLUTION and len(node.output) > 2 and len(node.inputs) > 1:
         read, weights, sides = node.inputs[0], node.inputs[1], len(node.output) - 2
         # the weights of groups have one dimension more, or fewer channels than are read
         whole = len(weights) == 2 + sides and weights[1] == read[1]
-        return CONVOLUTION, weights[-sides:], node.output[2:], _blocks(read[1]), _blocks(node.output[1]), whole
-    if node.kind == PRODUCT and node.inputs and node.inputs[0] and node.output:
+        return Kind.CONVOLUTION, weights[-sides:], node.output[2:], _blocks(read[1]), _blocks(node.output[1]), whole
+    if node.kind == Kind.PRODUCT and node.inputs and node.inputs[0] and node.output:
         return _product(node.inputs[0], node.output)
-    if node.kind == ATTENTION and len(node.inputs) > 2:
-        return ATTENTION, *(prod(node.inputs[place]) for place in (0, 1, -1))
-    return _softmax(node.output) if node.kind == ATTENTION else ()
+    if node.kind == Kind.ATTENTION and len(node.inputs) > 2:
+        return Kind.ATTENTION, *(prod(node.inputs[place]) for place in (0, 1, -1))
+    return _softmax(node.output) if node.kind == Kind.ATTENTION else ()
 
 
 def _product(left: Sequence[int], made: Sequence[int]) -> _Key:
     """Rows, what each value sums over, and columns: however a factor is laid out."""
     rows = prod(made[:-1])
-    return PRODUCT, rows, prod(left) // max(rows, 1), made[-1]
+    return Kind.PRODUCT, rows, prod(left) // max(rows, 1), made[-1]
 
 
 def _softmax(made: Sequence[int]) -> _Key:
-    return ATTENTION, prod(made)
+    return Kind.ATTENTION, prod(made)
 
 
 def _blocks(channels: int) -> int:
-    return -(-channels // _BLOCK)
+    return -(-channels // BLOCK)
