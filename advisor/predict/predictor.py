@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
+from scipy.special import gammaln
 from scipy.stats import norm
 
 from advisor.errors import BadQuestion
@@ -21,10 +22,11 @@ from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
 MIN_PROBES = 3  # fewer do not show whether the setup is like any other
-# The probes' own surprise widens or narrows every interval, as if this many earlier probes had been as expected: the
-# conjugate (inverse gamma) estimate of a common variance. A machine whose operators were timed is predicted better than
-# the published devices that the scales were learned from: a dozen probes are to have the last word on how much.
-_EXPECTED_PROBES = 4.0
+# The probes' own surprise widens or narrows every interval, as if so many earlier probes had been as expected: the
+# conjugate (inverse gamma) estimate of a common variance. The scales were learned from published devices, so that 20
+# probes have the last word on how far those hold of another one; a machine whose operators were timed is predicted
+# better than any of them, and a dozen probes are to have the last word on how much.
+_EXPECTED_OF_PUBLISHED, _EXPECTED_OF_OWN = 10.0, 4.0
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
 _NEARNESS = (1.0, 0.5, 0.25)
@@ -78,6 +80,7 @@ class _Guesses:
         doubts: Variances of the same shape, or 0.
         at_doubts: Variances of the probes, shape (n_probes,), or 0.
         weight: Shape (n_bases,): log of what each weighs before the probes.
+        expected_probes: The strength of what is expected of how far they are off.
         nearer: Whether a base that is nearer in its rates is so in single networks too, as two GPUs of one generation
             are. What a network takes beside the sum of its operators does not shrink with how well these are known:
             with it shrunk too, intervals come out too narrow.
@@ -89,6 +92,7 @@ class _Guesses:
     doubts: NDArray[np.float64] | float
     at_doubts: NDArray[np.float64] | float
     weight: NDArray[np.float64]
+    expected_probes: float
     nearer: bool
 
 
@@ -110,7 +114,7 @@ def posterior(
     scales, published = prior.scales, len(believed.bases)
     weights = -_prior_weight(published, len(own))
     here, there = believed.bases[:, rows], believed.bases[:, wanted]
-    groups = [_Guesses(here, here, there, 0.0, 0.0, weights[:published], nearer=True)]
+    groups = [_Guesses(here, here, there, 0.0, 0.0, weights[:published], _EXPECTED_OF_PUBLISHED, nearer=True)]
     if own:
         at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere for b in own])
         doubts = np.vstack([base.doubt[wanted] ** 2 for base in own])
@@ -118,7 +122,7 @@ def posterior(
         groups.append(
             _Guesses(
                 at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, at_doubts, weights[published:],
-                nearer=False,
+                _EXPECTED_OF_OWN, nearer=False,
             )
         )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
@@ -139,9 +143,9 @@ def posterior(
         means.append(guesses.everywhere + left_over.T @ told)
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
-        common = (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
+        common = (guesses.expected_probes + surprise) / (guesses.expected_probes + len(rows) - 1)
         variances.append(np.outer(common, np.maximum(left, noise)) + guesses.doubts)
-        evidence.append(_evidence(lower, surprise) + guesses.weight + np.log(expected))
+        evidence.append(_evidence(lower, surprise, guesses.expected_probes) + guesses.weight + np.log(expected))
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 
 
@@ -161,10 +165,12 @@ def _without_speed(lower: NDArray[np.float64], whitened: NDArray[np.float64]) ->
     return np.asarray(np.square(whitened).sum(axis=0) - np.square(speed @ whitened) / (speed @ speed))
 
 
-def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The log density of the probes for each base, with the common variance integrated out (a Student t)."""
-    degrees = _EXPECTED_PROBES + len(lower) - 1
-    return np.asarray(-0.5 * degrees * np.log1p(surprise / _EXPECTED_PROBES) - np.log(np.diag(lower)).sum())
+def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64], expected_probes: float) -> NDArray[np.float64]:
+    """The log density of the probes for each base, with the common variance integrated out: a Student t of as many
+    degrees of freedom as probes were expected, less a constant that all bases share."""
+    known, all_known = expected_probes, expected_probes + len(lower) - 1
+    constant = gammaln(all_known / 2) - gammaln(known / 2) - (len(lower) - 1) / 2 * np.log(known)
+    return np.asarray(constant - all_known / 2 * np.log1p(surprise / known) - np.log(np.diag(lower)).sum())
 
 
 def _prior_weight(n_bases: int, n_own: int) -> NDArray[np.float64]:
