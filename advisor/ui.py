@@ -25,6 +25,9 @@ _EVIDENCE = {
     "measured": (":material/timer:", "green"),
     "predicted": (":material/function:", "orange"),
 }
+# Runs of a page after the one in which a widget was given its value: a browser that draws slowly, and a user who clicks
+# soon, make that many at most.
+_AGAIN = 4
 VERDICT_SIGNS = {"holds": "✓ holds", "fails": "✗ fails", "not enough evidence": "? not enough evidence"}
 _VERDICT_COLOURS = {"holds": "green", "fails": "red", "not enough evidence": "gray"}
 _KIND_LABELS = {"edge_gpu": "edge GPU", "gpu": "GPU", "cpu": "CPU", "npu": "NPU", "iot": "IoT board", "soc": "SoC"}
@@ -43,6 +46,7 @@ def page(title: str) -> Iterator[Store]:
     Streamlit may run a page's file without it (see `_come_through_the_app`).
     """
     _come_through_the_app(title)
+    _give_again(title)
     st.html(_STYLE)
     st.title(title)
     try:
@@ -113,6 +117,28 @@ def device_label(known: Device) -> str:
     return f"{kind_label(known.kind)} · {known.name} ({known.device_id})"
 
 
+def give(key: str, value: Any) -> None:
+    """Before a widget: its value, which need not be its default.
+
+    It is given again in the next runs of the page. Streamlit tells a browser of it once, and a browser that has not yet
+    drawn the widget when the page runs again, because something else was clicked, takes the widget's default instead
+    and sends that back as if the user had chosen it: with a browser slowed down 20 times, after 4 early clicks of 5.
+    """
+    st.session_state[key] = value
+    st.session_state.setdefault("app_given", {})[key] = _AGAIN
+
+
+def _give_again(title: str) -> None:
+    """What widgets of this page were given in the last few runs; those of another page have been forgotten."""
+    state = st.session_state
+    same = state.get("app_title") == title
+    state["app_title"] = title
+    given = state.get("app_given", {})
+    state["app_given"] = {key: left - 1 for key, left in given.items() if same and left and key in state}
+    for key in state["app_given"]:
+        state[key] = state[key]
+
+
 def seed(key: str, options: Sequence[Any], default: Any) -> None:
     """Before a widget: its value from the link if it stands there, else the default; strange values are named.
 
@@ -121,7 +147,7 @@ def seed(key: str, options: Sequence[Any], default: Any) -> None:
     """
     if key in st.session_state:
         if not isinstance(default, list) and st.session_state[key] not in options:
-            st.session_state[key] = default
+            give(key, default)
         return
     text = st.query_params.get(key)
     known = {str(option): option for option in options}
@@ -129,7 +155,7 @@ def seed(key: str, options: Sequence[Any], default: Any) -> None:
     for name in (name for name in wanted if name not in known):
         st.warning(f"The link's {key} '{name[:40]}' is not known; it is left out.", icon=":material/link_off:")
     found = [known[name] for name in wanted if name in known] or default
-    st.session_state[key] = found[0] if isinstance(found, list) and not isinstance(default, list) else found
+    give(key, found[0] if isinstance(found, list) and not isinstance(default, list) else found)
 
 
 def remember(**defaults: Any) -> None:

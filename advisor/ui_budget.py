@@ -91,14 +91,13 @@ def _follow_link(store: Store, devices: list[str]) -> None:
 
 
 def _seed(store: Store, question: Question) -> None:
-    state = st.session_state
     for field in _FIELDS:
         value = getattr(question, field)
-        state[f"rec_{field}"] = list(value) if isinstance(value, tuple) else value
+        ui.give(f"rec_{field}", list(value) if isinstance(value, tuple) else value)
     judged = question.axis or (views.axes_published(store, question.device_id, question.task) or ("latency_ms",))[0]
-    state["rec_judge"] = judged
-    state["rec_limit"] = question.max_latency_ms if judged == "latency_ms" else question.min_throughput
-    state["rec_min_throughput"] = question.min_throughput if judged == "latency_ms" else None
+    ui.give("rec_judge", judged)
+    ui.give("rec_limit", question.max_latency_ms if judged == "latency_ms" else question.min_throughput)
+    ui.give("rec_min_throughput", question.min_throughput if judged == "latency_ms" else None)
 
 
 def _new_speed(store: Store) -> None:

@@ -39,7 +39,7 @@ _LIMIT_MS = 25.0
 _RELAXED = {"max_latency_ms": "ms", "max_memory_mb": "MB", "min_throughput": "images/s"}
 _FIELDS = (
     "max_latency_ms", "runtime", "precision", "batch_size", "families", "accuracy", "licence", "pretraining",
-    *ui_limits.FIELDS,
+    "min_throughput", *ui_limits.FIELDS,
 )  # fmt: skip
 _ELSEWHERE = {"layout", "task", "evidence"}  # fields of a question that have no widget here
 
@@ -166,12 +166,11 @@ def _follow_link(store: Store, target: str) -> None:
     )  # fmt: skip
     for field in _FIELDS:
         value = getattr(opened.question, field)
-        state[f"fnd_{field}"] = list(value) if isinstance(value, tuple) else value
-    state["fnd_min_throughput"] = opened.question.min_throughput
+        ui.give(f"fnd_{field}", list(value) if isinstance(value, tuple) else value)
     state["fnd_complaints"] = (*opened.complaints, *views_find.strangers(strange))
     confirm = st.query_params.get("confirm", "")
     usable = confirm.isdecimal() and int(confirm) <= workflows_find.MAX_CONFIRM
-    state["fnd_confirm"] = int(confirm) if usable else workflows_find.CONFIRM
+    ui.give("fnd_confirm", int(confirm) if usable else workflows_find.CONFIRM)
 
 
 def _asked(target: str) -> tuple[Question | None, str]:
@@ -180,7 +179,7 @@ def _asked(target: str) -> tuple[Question | None, str]:
     fields: dict[str, Any] = {field: state.get(f"fnd_{field}") for field in _FIELDS}
     fields["families"] = ("all",) if "all" in fields["families"] else tuple(fields["families"])
     try:
-        question = Question(target, min_throughput=state.get("fnd_min_throughput"), **fields)
+        question = Question(target, **fields)
     except AdvisorError as exc:
         return None, views_find.in_words(str(exc))
     link = {name: value for name, value in to_link(question).items() if name != "device"}

@@ -59,10 +59,11 @@ def ask(store: Store) -> None:
 def _seed(store: Store) -> None:
     state = st.session_state
     for key, value in _DEFAULTS.items():
-        state.setdefault(key, value)
+        if key not in state:
+            ui.give(key, value)
     if "measure" not in state:
         linked = [name for name in st.query_params.get("measure", "").split(",") if name]
-        state["measure"] = linked or [_picked(store)]
+        ui.give("measure", linked or [_picked(store)])
     if state["mea_target"] not in machine.targets():
         state["mea_target"] = "cpu"
     if state["mea_runtime"] not in (EVERY_RUNTIME, *runtimes_on(state["mea_target"])):

@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (Debian: apt install chromium)"),
 ]
 _SLOW_MS = 60_000
+_SLOWED_DOWN = 6  # times: what such a browser draws late, any may
+_INSIDE = {"More limits": "Parameters at most", "Advanced": "Seconds for the probes"}  # of a box that opens
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,27 @@ def test_stepping_back_brings_the_earlier_question(page: Page, url: str) -> None
     expect(page).to_have_url(re.compile("max_latency_ms=6"))
     page.goto(f"{url}/?device=i7-12700h&max_latency_ms=20")
     assert answer(page) == first
+
+
+@pytest.mark.parametrize(
+    ("path", "box", "link"),
+    [
+        ("", "More limits", "device=rtx-4090&families=RegNet&min_throughput=3000"),
+        ("this_machine", "Advanced", "max_latency_ms=25&families=RegNet&confirm=2"),
+    ],
+)
+def test_a_click_before_a_slow_browser_has_drawn_the_page_keeps_the_links_question(
+    page: Page, url: str, path: str, box: str, link: str
+) -> None:
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": _SLOWED_DOWN})
+    page.goto(f"{url}/{path}?{link}")
+    page.get_by_text(box, exact=True).click(timeout=_SLOW_MS)
+    expect(page.get_by_role("spinbutton", name=_INSIDE[box])).to_be_visible(timeout=_SLOW_MS)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=_SLOW_MS)
+    expect(page.locator(".stMultiSelect")).to_contain_text("RegNet", timeout=_SLOW_MS)
+    expect(page.get_by_text("Choose at least one family")).to_have_count(0)
+    for part in link.split("&"):
+        expect(page).to_have_url(re.compile(re.escape(part)))
 
 
 def test_slider_moves_the_limit(page: Page, url: str) -> None:
