@@ -21,6 +21,7 @@ from advisor.predict.predictor import Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.signature import (
+    ATTENTION,
     DENSE,
     DEPTHWISE,
     ELEMENTWISE,
@@ -309,6 +310,31 @@ def test_wide_groups_that_no_probe_has_are_taken_for_dense_convolutions(
     probes = [probe_of(profiles, row, known) for row in range(0, len(profiles), 7) if not has_wide[row]][:14]
     assert has_wide.sum() >= 3
     assert np.median(errors(lesson(profiles, probes, rates), true_ms)[has_wide]) < 0.2
+
+
+def test_attention_unlike_that_of_the_probes_is_no_faster_than_products(
+    profiles: Profiles, rates: NDArray[np.float64]
+) -> None:
+    """The only attention that a probe has costs next to nothing a multiply-add; any other as much as a product."""
+    frame = profiles.operators
+    kinds, macs = kinds_of(frame), frame["macs"].to_numpy(np.float64)
+    of_class = kinds == KINDS.index(ATTENTION)
+    attention = np.asarray(profiles.counts @ (macs * of_class))
+    plain = linear_law(16)
+
+    def law(operators: pd.DataFrame) -> NDArray[np.float64]:
+        its = kinds_of(operators) == KINDS.index(ATTENTION)
+        as_product = plain(operators.assign(kind=np.where(its, PRODUCT, operators["kind"])))
+        return np.where(its, 0.05 * as_product, as_product)
+
+    without = [row for row in range(0, len(profiles), 9) if attention[row] == 0][:10]
+    alone = int(np.flatnonzero(attention)[np.argmin(attention[attention > 0])])
+    probes = [probe_of(profiles, row, law) for row in (*without, alone)]
+    true_ms = np.asarray(profiles.counts @ (plain(frame.assign(kind=PRODUCT)) * of_class))
+    heavy = attention > 20 * attention[alone]
+    told = lesson(profiles, probes, rates).class_ms[:, KINDS.index(ATTENTION)][heavy] / true_ms[heavy]
+    assert heavy.sum() >= 5
+    assert np.median(told) > 0.4
 
 
 def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
