@@ -269,7 +269,6 @@ def _miss(miss: NearestMiss) -> None:
     st.warning(views_find.in_words(miss.text), icon=":material/block:")
     for limit, to in miss.relax:
         if limit in _RELAXED and not isinstance(to, str):
-            to = float(f"{to * (1.005 if limit.startswith('max') else 0.995):.3g}")
             st.button(f"Allow {to:g} {_RELAXED[limit]}", on_click=_relax, args=(limit, to), key=f"fnd_relax_{limit}")
 
 

@@ -14,7 +14,7 @@ from advisor.predict.search import chances
 from advisor.records import Candidate, NearestMiss, Question
 from advisor.workflows_find_play import Case, Played
 
-_MS, _MB = METRICS["latency_ms"].show, METRICS["peak_memory_mb"].show
+_MS, _MB, _PER_S = (METRICS[name].show for name in ("latency_ms", "peak_memory_mb", "throughput_per_s"))
 _LIKELY = 0.5  # from here on something unmeasured is said to be within the latency
 
 
@@ -34,21 +34,22 @@ def _too_large(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss |
     fast = [option for option, one in played.tested.items() if not one.allowed and one.high_ms <= case.budget_ms]
     if not fast:
         return None
-    budget, most = _MS(case.budget_ms), _MB(case.question.max_memory_mb)
+    budget, most = _budget(case), _MB(case.question.max_memory_mb)
     peaks = {o: peak for o in fast if (peak := played.results[o].peak_memory_mb) is not None}
     if not peaks:
         text = f"Of what was measured within {budget} no peak memory is known, and --max-memory-mb is {most}: drop it."
         return NearestMiss(text, None, (("max_memory_mb", "none"),))
     least = min(peaks, key=lambda o: (peaks[o], o))
     one = Candidate.from_row(frame.iloc[case.options.leader[least]].to_dict())
+    would_do = _rounded(peaks[least], up=True)
     text = (
         f"Nothing that was measured within {budget} keeps to {most} of peak memory: {one.weights} at {one.img_size} px "
         f"needs the least, {_MB(peaks[least])} ({_MS(one.latency_ms)}, {one.runtime} {one.precision}). "
-        f"--max-memory-mb {_rounded(peaks[least], up=True)} would do."
+        f"--max-memory-mb {would_do:g} would do."
     )
     if _more_to_try(case, played):
         text += " Something unmeasured may need less: allow more measurements with --confirm."
-    return NearestMiss(text, one.weights, (("max_memory_mb", peaks[least]),))
+    return NearestMiss(text, one.weights, (("max_memory_mb", would_do),))
 
 
 def _too_slow(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
@@ -69,14 +70,14 @@ def _too_slow(case: Case, played: Played, frame: pd.DataFrame) -> NearestMiss:
         if high > budget:
             would_do.append((high, one))
     whole = " with its whole interval" if (able["measured"]["latency_ms"] <= budget).any() else ""
-    text = f"Nothing was measured within {_MS(budget)}{whole}: {', and '.join(said) or 'no candidate runs here'}."
+    text = f"Nothing was measured within {_budget(case)}{whole}: {', and '.join(said) or 'no candidate runs here'}."
     if _more_to_try(case, played):
         return NearestMiss(f"{text} Something unmeasured probably is: allow more measurements with --confirm.")
     if not would_do:
         return NearestMiss(text)
     to, one = min(would_do, key=lambda pair: pair[0])
     relax = _looser(case.question, to)
-    said_so = [f"--{limit.replace('_', '-')} {_rounded(value, up=limit.startswith('max'))}" for limit, value in relax]
+    said_so = [f"--{limit.replace('_', '-')} {value:g}" for limit, value in relax]
     return NearestMiss(f"{text} {' with '.join(said_so)} would probably do.", one.weights, relax)
 
 
@@ -84,10 +85,10 @@ def _looser(question: Question, to_ms: float) -> tuple[tuple[str, float], ...]:
     """The limits on speed that a latency breaks, with what it would keep."""
     found = []
     if question.max_latency_ms is not None and question.max_latency_ms < to_ms:
-        found.append(("max_latency_ms", to_ms))
+        found.append(("max_latency_ms", _rounded(to_ms, up=True)))
     throughput = (question.batch_size or 1) * 1000 / to_ms
     if question.min_throughput is not None and question.min_throughput > throughput:
-        found.append(("min_throughput", throughput))
+        found.append(("min_throughput", _rounded(throughput, up=False)))
     return tuple(found)
 
 
@@ -112,8 +113,14 @@ def _outside(case: Case) -> NearestMiss:
     return NearestMiss(text, str(one["weights"]))
 
 
-def _rounded(value: float, *, up: bool) -> str:
+def _budget(case: Case) -> str:
+    """The latency that is asked for, with the throughput that asks for it where it is that one."""
+    said, least = _MS(case.budget_ms), case.question.min_throughput
+    stricter = least is not None and case.budget_ms < (case.question.max_latency_ms or np.inf)
+    return f"{said} ({_PER_S(least)})" if stricter else said
+
+
+def _rounded(value: float, *, up: bool) -> float:
     """Three figures, not less than the value, or not more."""
-    digits = 2 - int(np.floor(np.log10(value)))
-    kept = np.ceil(value * 10.0**digits) if up else np.floor(value * 10.0**digits)
-    return f"{kept / 10.0**digits:.{max(digits, 0)}f}"
+    scale = 10.0 ** (2 - int(np.floor(np.log10(value))))
+    return float((np.ceil(value * scale) if up else np.floor(value * scale)) / scale)
