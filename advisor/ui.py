@@ -128,6 +128,13 @@ def give(key: str, value: Any) -> None:
     st.session_state.setdefault("app_given", {})[key] = _AGAIN
 
 
+def give_first(values: Mapping[str, Any]) -> None:
+    """Before widgets: their values by key, where they have none yet."""
+    for key, value in values.items():
+        if key not in st.session_state:
+            give(key, value)
+
+
 def _give_again(title: str) -> None:
     """What widgets of this page were given in the last few runs; those of another page have been forgotten."""
     state = st.session_state

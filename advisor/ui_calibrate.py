@@ -59,9 +59,7 @@ def pick_target() -> str:
 def ask(store: Store, target: str) -> None:
     """The machine, the button that calibrates it, and what is calibrated where the defaults will not do."""
     state = st.session_state
-    for key, value in _DEFAULTS.items():
-        if key not in state:
-            ui.give(key, value)
+    ui.give_first(_DEFAULTS)
     if state["cal_runtime"] not in runtimes_on(target):
         state["cal_runtime"] = runtimes_on(target)[0]
     if state["cal_precision"] not in (None, *precisions_of(state["cal_runtime"])):

@@ -58,9 +58,7 @@ def ask(store: Store) -> None:
 
 def _seed(store: Store) -> None:
     state = st.session_state
-    for key, value in _DEFAULTS.items():
-        if key not in state:
-            ui.give(key, value)
+    ui.give_first(_DEFAULTS)
     if "measure" not in state:
         linked = [name for name in st.query_params.get("measure", "").split(",") if name]
         ui.give("measure", linked or [_picked(store)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from tests.browser.server import CHROMIUM, CHROMIUM_OPTIONS
 
@@ -24,7 +24,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     tab = getattr(item, "funcargs", {}).get("page")
     if report.when == "call" and report.failed and tab is not None:
-        report.sections.append((f"The page {tab.url}", tab.locator("body").inner_text()))
+        try:
+            shown = tab.locator("body").inner_text()
+        except Error as exc:  # closed or crashed: the test's own failure is to be told all the same
+            shown = str(exc)
+        report.sections.append((f"The page {tab.url}", shown))
     return report
 
 

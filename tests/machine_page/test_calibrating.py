@@ -242,6 +242,25 @@ def test_a_throughput_that_nothing_reaches_can_be_relaxed(lab: Lab) -> None:
     assert app.number_input(key="fnd_min_throughput").value == reached
 
 
+def test_a_browser_that_draws_late_is_told_the_links_values_again_but_not_for_ever(lab: Lab) -> None:
+    app, told = page(families="RegNet", confirm="2"), list[bool]()
+    for _ in range(6):
+        app.run()
+        of_families, of_confirm = app.multiselect(key="fnd_families"), app.number_input(key="fnd_confirm")
+        assert (of_families.value, of_confirm.value) == (["RegNet"], 2)
+        assert of_families.proto.set_value == of_confirm.proto.set_value
+        told.append(of_families.proto.set_value)
+    assert told == [True] * 4 + [False] * 2
+
+
+def test_what_the_user_chooses_soon_after_opening_is_kept(lab: Lab) -> None:
+    app = page(families="RegNet", confirm="2")
+    app.multiselect(key="fnd_families").set_value(["ResNeSt"]).run()
+    app.run()
+    assert app.multiselect(key="fnd_families").value == ["ResNeSt"]
+    assert app.query_params["families"] in ("ResNeSt", ["ResNeSt"])
+
+
 @pytest.mark.parametrize("field", ["min_accuracy", "max_memory_mb", "min_throughput"])
 def test_a_further_limit_becomes_part_of_the_question(lab: Lab, field: str) -> None:
     app = page()
