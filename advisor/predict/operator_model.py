@@ -177,7 +177,7 @@ def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArr
         rows = np.flatnonzero(kinds == kind)
         prior[kind] *= _fitted(terms[rows] * prior[kind], np.log(times[rows]))
     # Attention is products and a softmax between them. Where few probes have it, its time is told apart into MACs and
-    # bytes by chance: windows with a mask left 930 GMAC/s to attention without one where products reached 270.
+    # bytes by chance: windows with a mask alone can leave attention without one several times as fast as products.
     prior[_ATTENTION, _MACS] = prior[[_ATTENTION, _PRODUCT], _MACS].max()
     return np.asarray(prior)
 
