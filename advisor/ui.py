@@ -122,7 +122,7 @@ def give(key: str, value: Any) -> None:
 
     It is given again in the next runs of the page. Streamlit tells a browser of it once, and a browser that has not yet
     drawn the widget when the page runs again, because something else was clicked, takes the widget's default instead
-    and sends that back as if the user had chosen it: the families that a link named were gone, and no search could begin.
+    and sends that back as if the user had chosen it: the families of a link were gone, and no search could begin.
     """
     st.session_state[key] = value
     st.session_state.setdefault("app_given", {})[key] = _AGAIN
