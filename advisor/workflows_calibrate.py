@@ -39,6 +39,9 @@ _SPARE = 6  # networks beyond them that take the places of those that fail
 # cheapest tenth of all networks is always there to choose from, whatever the batch size.
 _CPU_GMACS = 10.0
 _ALWAYS = 0.1
+# Compiling takes time for every kernel, and equal operators share one: with so many distinct ones it takes as long as
+# all else that is done to measure a compiled network.
+_DISTINCT = 60
 
 
 def asked(
@@ -160,7 +163,9 @@ def probe_order(store: Store, asked: Asked) -> list[str]:
     setup = Setup(kind, "", "infer", asked.runtime, "", "", "", asked.precision, asked.layout, asked.batch_size)
     macs = past.profiles.models["macs"].to_numpy(np.float64)
     among = _candidates(past.profiles, macs, asked.batch_size if kind == "cpu" else None)
-    found = chosen(belief(past, setup), prior.scales, macs, n=N_PROBES + _SPARE, among=among)
+    distinct = np.diff(past.profiles.counts.indptr)
+    effort = _DISTINCT + distinct if asked.runtime == "pytorch-compile" else None
+    found = chosen(belief(past, setup), prior.scales, macs, n=N_PROBES + _SPARE, among=among, effort=effort)
     return [str(past.profiles.models["architecture"].iloc[row]) for row in found]
 
 

@@ -43,8 +43,9 @@ def test_a_probe_is_the_network_at_its_native_size_in_the_setup_asked_for() -> N
 
 
 @pytest.mark.parametrize(("runtime", "precision", "extras"), [
-    ("pytorch-eager", "fp32", ("operators",)), ("pytorch-eager", "bf16", ()), ("pytorch-compile", "fp32", ()),
-    ("openvino", "auto", ("operators",)), ("onnxruntime", "fp32", ("operators",)),
+    ("pytorch-eager", "fp32", ("operators",)), ("pytorch-eager", "bf16", ()),
+    ("pytorch-compile", "fp32", ("operators",)), ("openvino", "auto", ("operators",)),
+    ("onnxruntime", "fp32", ("operators",)),
 ])  # fmt: skip
 def test_operators_are_timed_in_eager_fp32_and_in_runtimes_of_their_own(
     runtime: str, precision: str, extras: tuple[str, ...]

@@ -81,6 +81,17 @@ def test_attention_is_found_as_one_step_and_taken_apart() -> None:
     assert by_name(node_times.distinct((SELF, SELF), [whole, *apart]))["attention"] == (2, pytest.approx(10.5 / 2))
 
 
+def test_a_product_of_attention_by_itself_is_found_as_well() -> None:
+    """As networks write it that add to the scores: a product, a softmax, a product."""
+    product = Operator("matmul", "attention", 2 * 50 * 12 * 16, 300, 0, (), (), 1, (HEADS, (1, 2, 16, 12)), (SCORES,))
+    scale = Operator("softmax", "attention", 0, 100, 0, (), (), 1, (SCORES,), (SCORES,))
+    steps = [
+        Node(Kind.PRODUCT, ((2, 50, 16), (2, 16, 12)), (2, 50, 12), 2.0), Node(Kind.ATTENTION, (SCORES,), SCORES, 0.5),
+    ]  # fmt: skip
+    found = {one.name: one.time_ms for one in node_times.distinct((product, scale), steps)}
+    assert found == {"matmul": 2.0, "softmax": 0.5, REST: 0.0}
+
+
 def test_a_factor_may_be_laid_out_the_other_way() -> None:
     turned = Node(Kind.PRODUCT, ((1, 2, 16, 50), (1, 2, 12, 16)), SCORES, 2.0)
     assert by_name(node_times.distinct((SELF,), [turned]))["attention"] == (1, 2.0)

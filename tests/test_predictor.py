@@ -219,6 +219,18 @@ def test_probes_are_cheap_and_any_start_of_them_is_the_best_start(believed: Beli
     assert chosen(believed, Scales(), macs, n=7, among=among).tolist() == twenty[:7].tolist()
 
 
+def test_of_probes_that_tell_as_much_the_one_of_less_effort_is_chosen(believed: Belief, profiles: Profiles) -> None:
+    macs, among = profiles.models["macs"].to_numpy(np.float64), np.arange(len(profiles))
+    first = chosen(believed, Scales(), macs, n=3, among=among)
+    effort = np.ones(len(profiles))
+    assert chosen(believed, Scales(), macs, n=3, among=among, effort=7.0 * effort).tolist() == first.tolist()
+    effort[first[0]] = 100.0
+    instead = chosen(believed, Scales(), macs, n=3, among=among, effort=effort)
+    without = chosen(believed, Scales(), macs, n=3, among=np.setdiff1d(among, first[:1]))
+    assert first[0] not in instead
+    assert instead[0] == without[0]
+
+
 def test_probes_leave_less_unknown_than_random_ones_and_cover_operator_classes(
     believed: Belief, profiles: Profiles
 ) -> None:

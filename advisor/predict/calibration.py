@@ -56,10 +56,10 @@ class Asked:
     def request(self, architecture: str) -> Request:
         """The measurement of a network in this setup, at its native size.
 
-        Eager mode in fp32 tells in the same run what every operator takes, which other setups share; a runtime of its
-        own tells what its convolutions and products take.
+        Eager mode in fp32 tells in the same run what every operator takes, which other setups share; a runtime that
+        fuses them tells what its convolutions and products take.
         """
-        fused = not self.runtime.startswith("pytorch")
+        fused = self.runtime != "pytorch-eager"
         extras = ("operators",) if fused or (self.runtime, self.precision) == ("pytorch-eager", "fp32") else ()
         return Request(
             architecture=architecture, target=self.target, runtime=self.runtime, precision=self.precision,

@@ -25,29 +25,30 @@ _SHRINK = 0.01  # a factor that is twice what is expected is as bad as an error 
 _SIDE = 0.1
 # What the rest is made of, by what becomes of it: what only moves values is never fused, a sum or an activation may be.
 _GROUPS = (
-    _NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES, _REDUCTIONS, _ATTENTION,
-) = range(11)  # fmt: skip
+    _NORMS, _BATCH_NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES, _REDUCTIONS, _ATTENTION,
+) = range(12)  # fmt: skip
 _GROUP_OF_KIND = {
     NORMALISATION: _NORMS, ELEMENTWISE: _SUMS, "slow activation": _CURVES, REDUCTION: _REDUCTIONS,
     ATTENTION: _ATTENTION,
 }  # fmt: skip
 _NAMES = {
     _CLAMPS: ("relu", "hardtanh", "leaky_relu", "clamp", "clamp_min"), _GELU: ("gelu",), _SILU: ("silu",),
-    _PADS: ("pad",), _LAYER_NORMS: ("layer_norm",),
+    _PADS: ("pad",), _BATCH_NORMS: ("batch_norm",), _LAYER_NORMS: ("layer_norm",),
     _MOVES: (
         "cat", "contiguous", "reshape", "index", "stack", "roll", "copy", "repeat", "repeat_interleave", "flatten",
         "tile", "im2col", "col2im", "to",
     ),
 }  # fmt: skip
 _GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in names}
+_AROUND = {group: _SIDE for group in _GROUPS if group != _BATCH_NORMS}
 # Of each entry of steps that no operator was found for, by name and class: what it is expected to be made of, and may.
 _STEPS = {
-    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0},
+    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0, _BATCH_NORMS: _SIDE},
     (REST, "activation"): dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0),
-    (MOVES, "other"): dict.fromkeys(_GROUPS, _SIDE) | {_MOVES: 1.0},
-    (REST, "other"): dict.fromkeys(_GROUPS, _SIDE) | {_SUMS: 1.0, _REDUCTIONS: 1.0},
+    (MOVES, "other"): _AROUND | {_MOVES: 1.0},
+    (REST, "other"): _AROUND | {_SUMS: 1.0, _REDUCTIONS: 1.0},
 }
-_FOLDED = frozenset({"batch_norm", "dropout"})  # into weights, or left out: nothing is left of them
+_FOLDED = frozenset({"dropout"})  # nothing is left of it
 
 
 def rest(profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64]) -> list[Sums]:

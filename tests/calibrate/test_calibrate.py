@@ -37,6 +37,17 @@ def test_a_larger_batch_takes_smaller_networks(lab: Lab) -> None:
     assert profiled.loc[order, "macs"].max() * 16 <= 10e9
 
 
+def test_a_compiler_gets_networks_of_few_distinct_operators(lab: Lab) -> None:
+    profiles = lab.past.profiles
+    row_of = {name: row for (name, _), row in native(lab.past).items()}
+
+    def distinct(order: list[str]) -> float:
+        return float(np.mean([(profiles.counts[[row_of[name]]].toarray() > 0).sum() for name in order[:6]]))
+
+    order = workflows_calibrate.probe_order(lab.store, replace(lab.here, runtime="pytorch-compile"))
+    assert distinct(order) < 0.7 * distinct(lab.order)
+
+
 # -- a calibration -------------------------------------------------------------------------------------
 
 

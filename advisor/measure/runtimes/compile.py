@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from advisor.measure.request import Request
-from advisor.measure.runtimes import eager
-from advisor.measure.runtimes.interface import CannotRun, Prepared
+from advisor.measure.runtimes import compile_nodes, eager
+from advisor.measure.runtimes.interface import CannotRun, Node, Prepared
 
 _COMPILERS = ("g++", "c++", "clang++", "cl")
 _REASON = 200  # characters of the compiler's own complaint that a sentence repeats
@@ -51,15 +52,18 @@ def prepare(
     compiled = torch.compile(model, dynamic=False)
     found = eager.prepared(compiled, model, example, request)
     say("compiling")
-    took_ms: list[float] = []
+    took_ms, steps = list[float](), tuple[Node, ...]()
+    watch = "operators" in request.extras and request.target == "cpu"  # a GPU's kernels end after their calls do
     try:
-        with eager.kernels_in_words(request):
+        with eager.kernels_in_words(request), compile_nodes.told() if watch else contextlib.nullcontext():
             for _ in range(_PASSES):
                 found.synchronise()
                 began = time.perf_counter()
                 found.run()
                 found.synchronise()
                 took_ms.append(1000 * (time.perf_counter() - began))
+            if watch:
+                steps = compile_nodes.nodes(found.run)
     # TorchDynamo's errors have no base of their own in the public interface
     except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as exc:
         said = " ".join(str(exc).split())[:_REASON]
@@ -67,6 +71,7 @@ def prepare(
     return replace(
         found,
         cold_start_ms=took_ms[0],
+        nodes=steps,
         notes=(*found.notes, f"The cold start of {took_ms[0] / 1000:.1f} s includes compiling."),
     )
 

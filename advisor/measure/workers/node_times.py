@@ -89,7 +89,7 @@ def _of_operator(one: Operator) -> tuple[_Key, ...]:
     if one.kernel and "transpose" not in one.name:
         read, made = one.inputs[0], one.outputs[0]
         return ((Kind.CONVOLUTION, one.kernel, made[2:], _blocks(read[1]), _blocks(made[1]), one.groups == 1),)
-    if one.macs and one.kind == classes.LINEAR and len(one.inputs) > 1:
+    if one.macs and len(one.inputs) > 1 and (one.kind == classes.LINEAR or one.name in classes.PRODUCTS):
         left = one.inputs[classes.PRODUCTS.get(one.name, (0, 1))[0]]
         return (_product(left, one.outputs[0]),)
     if one.macs and one.kind == classes.ATTENTION and len(one.inputs) > 2:

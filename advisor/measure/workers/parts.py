@@ -110,9 +110,9 @@ class Parts:
 
     def _operators(self, prepared: Prepared, facts: build.Facts, latency: Latency) -> Work | None:
         model, run, request = prepared.model, prepared.run, self.request
-        if model is None:
+        if model is None or prepared.nodes:
             return self._steps(prepared, latency)
-        if request.runtime == "pytorch-compile":  # its kernels are no operators: those of eager mode stand for them
+        if request.runtime == "pytorch-compile":  # it has not told of its steps: eager mode's stand for them
             example = eager.place(model, build.images(facts, request.batch_size), request)
             run = eager.prepared(model, model, example, request).run
             self.notes.append("Times of operators are those of eager mode, scaled to the compiled network's latency.")
