@@ -39,7 +39,7 @@ def test_a_larger_batch_takes_smaller_networks(lab: Lab) -> None:
 
 def test_a_compiler_gets_networks_of_few_distinct_operators(lab: Lab) -> None:
     profiles = lab.past.profiles
-    row_of = {name: row for (name, _), row in native(lab.past).items()}
+    row_of = native(lab.past)
 
     def distinct(order: list[str]) -> float:
         return float(np.mean([(profiles.counts[[row_of[name]]].toarray() > 0).sum() for name in order[:6]]))
