@@ -42,15 +42,16 @@ def test_a_probe_is_the_network_at_its_native_size_in_the_setup_asked_for() -> N
     assert (probe.batch_size, probe.threads, probe.pulse_ms) == (8, 3, None)
 
 
-@pytest.mark.parametrize(("runtime", "precision", "extras"), [
-    ("pytorch-eager", "fp32", ("operators",)), ("pytorch-eager", "bf16", ()),
-    ("pytorch-compile", "fp32", ("operators",)), ("openvino", "auto", ("operators",)),
-    ("onnxruntime", "fp32", ("operators",)),
+@pytest.mark.parametrize(("target", "runtime", "precision", "extras"), [
+    ("cpu", "pytorch-eager", "fp32", ("operators",)), ("cpu", "pytorch-eager", "bf16", ()),
+    ("cpu", "pytorch-compile", "fp32", ("operators",)), ("cpu", "openvino", "auto", ("operators",)),
+    ("cpu", "onnxruntime", "fp32", ("operators",)), ("cuda:0", "pytorch-eager", "fp32", ("operators",)),
+    ("cuda:0", "pytorch-compile", "fp32", ()), ("cuda:0", "onnxruntime", "fp32", ()),
 ])  # fmt: skip
-def test_operators_are_timed_in_eager_fp32_and_in_runtimes_of_their_own(
-    runtime: str, precision: str, extras: tuple[str, ...]
+def test_operators_are_timed_in_eager_fp32_and_in_fusing_runtimes_on_a_cpu(
+    target: str, runtime: str, precision: str, extras: tuple[str, ...]
 ) -> None:
-    assert Asked("cpu", runtime, precision, "nchw", 1, 2).request("resnet50").extras == extras
+    assert Asked(target, runtime, precision, "nchw", 1, 2).request("resnet50").extras == extras
 
 
 def test_the_sentinel_is_the_same_whatever_the_setup_but_runs_on_as_many_threads() -> None:

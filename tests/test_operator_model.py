@@ -20,6 +20,7 @@ from advisor.predict.own_bases import own_bases
 from advisor.predict.predictor import Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
+from advisor.predict.rest_steps import rest
 from advisor.predict.signature import (
     ATTENTION,
     DENSE,
@@ -244,10 +245,14 @@ def kind_of(one: TimedOperator) -> str:
     return KINDS[int(kinds_of(frame)[0])]
 
 
+@pytest.mark.parametrize("left_out", [("batch_norm", "dropout"), ("dropout",)])
 def test_other_steps_told_by_class_are_better_known_than_all_in_one(
-    profiles: Profiles, past: History, rows: list[int]
+    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...]
 ) -> None:
-    """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike."""
+    """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike.
+
+    One folds normalisation by batch into weights, another leaves it as it is.
+    """
     eager, own = linear_law(8), linear_law(9)
     changed = {"slow activation": 6.0, ELEMENTWISE: 0.0, NORMALISATION: 2.0}
 
@@ -257,13 +262,13 @@ def test_other_steps_told_by_class_are_better_known_than_all_in_one(
 
     fast = replace(HERE, runtime="onnxruntime")
     told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
-    folded = profiles.operators["name"].isin(("batch_norm", "dropout")).to_numpy()
+    folded = profiles.operators["name"].isin(left_out).to_numpy()
     each_ms = np.where(told, own(profiles.operators), np.where(folded, 0.0, rest(profiles.operators)))
     true_ms = np.asarray(profiles.counts @ each_ms)
     held_out = np.setdiff1d(np.arange(len(profiles)), rows)
 
     def without_folded(operators: pd.DataFrame) -> NDArray[np.float64]:
-        return np.where(operators["name"].isin(("batch_norm", "dropout")), 0.0, rest(operators))
+        return np.where(operators["name"].isin(left_out), 0.0, rest(operators))
 
     def off(maker: Callable[[Profiles, int, Law, Law], Probe]) -> float:
         given = [maker(profiles, row, own, without_folded) for row in rows]
@@ -345,6 +350,20 @@ def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
     assert all(usable(probe) and not complete(probe) for probe in fused)
     assert complete(probe_of(profiles, rows[0], law))
     assert own_bases(profiles, {HERE: fused}, {HERE: rates}) == {HERE: []}, "what the rest is made of is not known"
+
+
+def test_probes_that_tell_all_operators_tell_nothing_of_other_steps(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    """As runs of torch.compile that were stored with eager mode's operators: beside fused ones they bend no factors."""
+    eager, own = linear_law(12), linear_law(13)
+    fused = [fused_probe(profiles, row, own, fusing(eager)) for row in rows[:-3]]
+    whole = [probe_of(profiles, row, eager) for row in rows[-3:]]
+    each_ms = eager(profiles.operators)
+    (alone,) = rest(profiles, fused, each_ms)
+    (beside,) = rest(profiles, [*fused, *whole], each_ms)
+    assert beside.everywhere == pytest.approx(alone.everywhere)
+    assert rest(profiles, whole, each_ms) == []
 
 
 def test_classes_that_are_not_asked_for_are_not_taught(

@@ -57,9 +57,9 @@ class Asked:
         """The measurement of a network in this setup, at its native size.
 
         Eager mode in fp32 tells in the same run what every operator takes, which other setups share; a runtime that
-        fuses them tells what its convolutions and products take.
+        fuses them tells on a CPU what its convolutions and products take.
         """
-        fused = self.runtime != "pytorch-eager"
+        fused = self.runtime != "pytorch-eager" and self.target == "cpu"
         extras = ("operators",) if fused or (self.runtime, self.precision) == ("pytorch-eager", "fp32") else ()
         return Request(
             architecture=architecture, target=self.target, runtime=self.runtime, precision=self.precision,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from advisor.measure.run import MOVES, REST
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.factors import Sums, with_factors
-from advisor.predict.operator_model import usable
+from advisor.predict.operator_model import complete, usable
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.signature import ATTENTION, ELEMENTWISE, NORMALISATION, REDUCTION
@@ -75,8 +75,8 @@ def rest(profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float6
 
 
 def _taken_ms(probe: Probe, step: tuple[str, str]) -> float:
-    """What steps of a name and class took, scaled so that all steps add up to the latency; NaN where none is known."""
-    if not usable(probe):
+    """What steps of a name and class took, scaled so that all steps add up to the latency; NaN where none are told."""
+    if not usable(probe) or complete(probe):
         return float("nan")
     whole_ms = sum(o.count * o.time_ms for o in probe.operators)
     return probe.latency_ms / whole_ms * sum(o.count * o.time_ms for o in probe.operators if (o.name, o.kind) == step)
