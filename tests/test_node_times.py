@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from advisor.measure.run import MOVES, REST, Operator, TimedOperator
+from advisor.measure.run import BATCH_NORMS, MOVES, REST, Operator, TimedOperator
 from advisor.measure.runtimes.interface import Kind, Node
 from advisor.measure.workers import node_times
 
@@ -105,11 +105,18 @@ def test_both_products_of_attention_may_have_one_shape() -> None:
 
 
 def test_other_steps_are_told_by_what_they_do() -> None:
-    kinds = {Kind.NORMALISATION: 1.0, Kind.ACTIVATION: 2.0, Kind.MOVE: 4.0, Kind.OTHER: 8.0, Kind.ATTENTION: 16.0}
+    kinds = {
+        Kind.BATCH_NORMALISATION: 0.5,
+        Kind.NORMALISATION: 1.0,
+        Kind.ACTIVATION: 2.0,
+        Kind.MOVE: 4.0,
+        Kind.OTHER: 8.0,
+        Kind.ATTENTION: 16.0,
+    }
     nodes = [Node(kind, ((1, 24, 8, 8),), (1, 24, 8, 8), ms) for kind, ms in kinds.items() for _ in range(2)]
     found = {(one.name, one.kind): one.time_ms for one in node_times.distinct((), nodes)}
     assert found == {
-        (REST, "normalisation"): 2.0, (REST, "activation"): 4.0, (MOVES, "other"): 8.0,
+        (BATCH_NORMS, "normalisation"): 1.0, (REST, "normalisation"): 2.0, (REST, "activation"): 4.0, (MOVES, "other"): 8.0,
         (REST, "other"): 16.0 + 32.0,  # a softmax that belongs to no operator is one of the others
     }  # fmt: skip
 

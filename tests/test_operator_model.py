@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from advisor.measure.run import REST, TimedOperator
+from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
 from advisor.predict import operator_model
 from advisor.predict.belief import belief
 from advisor.predict.costs import KINDS, kinds_of
@@ -231,10 +231,11 @@ def by_class(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
     others = [one for one in probe_of(profiles, row, rest).operators if signature(one).kind not in TOLD_APART]
     entries = []
     for name, kind, kinds in (
-        (REST, "normalisation", (NORMALISATION,)), (REST, "activation", ("slow activation",)),
-        (REST, "other", (ELEMENTWISE, REDUCTION)),
+        (BATCH_NORMS, "normalisation", (NORMALISATION,)), (REST, "normalisation", (NORMALISATION,)),
+        (REST, "activation", ("slow activation",)), (REST, "other", (ELEMENTWISE, REDUCTION)),
     ):  # fmt: skip
-        ms = sum(one.count * one.time_ms for one in others if kind_of(one) in kinds)
+        by_batch = name == BATCH_NORMS
+        ms = sum(o.count * o.time_ms for o in others if kind_of(o) in kinds and (o.name == "batch_norm") == by_batch)
         entries.append(TimedOperator(name, kind, 0, 0, 0, (), (), 1, (), (), count=1, time_ms=ms))
     told = tuple(one for one in probe.operators if one.name != REST)
     return replace(probe, operators=(*told, *entries))
@@ -245,9 +246,9 @@ def kind_of(one: TimedOperator) -> str:
     return KINDS[int(kinds_of(frame)[0])]
 
 
-@pytest.mark.parametrize("left_out", [("batch_norm", "dropout"), ("dropout",)])
+@pytest.mark.parametrize(("left_out", "most"), [(("batch_norm", "dropout"), 0.05), (("dropout",), 0.06)])
 def test_other_steps_told_by_class_are_better_known_than_all_in_one(
-    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...]
+    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...], most: float
 ) -> None:
     """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike.
 
@@ -276,7 +277,7 @@ def test_other_steps_told_by_class_are_better_known_than_all_in_one(
         (base,) = learned.own_[fast]
         return float(np.median(np.abs(base.everywhere[held_out] - np.log(true_ms[held_out]))))
 
-    assert off(by_class) < 0.05
+    assert off(by_class) < most
     assert off(by_class) < 0.8 * off(fused_probe)
 
 

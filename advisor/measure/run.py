@@ -216,8 +216,10 @@ class Operator:
 # shapes of whole blocks.
 BLOCK = 16
 # What stand among timed operators for all of a pass that is none of them, one of each class that takes any time: steps
-# that only move values, and all others. See `workers.node_times`.
-MOVES, REST = RESTS = ("all other steps that move values", "all other steps")
+# that only move values, that normalise by batch, and all others. See `workers.node_times`.
+MOVES, BATCH_NORMS, REST = RESTS = (
+    "all other steps that move values", "all other steps that normalise by batch", "all other steps",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.measure.run import MOVES, REST
+from advisor.measure.run import BATCH_NORMS, MOVES, REST
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.factors import Sums, with_factors
 from advisor.predict.operator_model import complete, usable
@@ -43,7 +43,8 @@ _GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in nam
 _AROUND = {group: _SIDE for group in _GROUPS if group != _BATCH_NORMS}
 # Of each entry of steps that no operator was found for, by name and class: what it is expected to be made of, and may.
 _STEPS = {
-    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0, _BATCH_NORMS: _SIDE},
+    (BATCH_NORMS, "normalisation"): {_BATCH_NORMS: 1.0},
+    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0},
     (REST, "activation"): dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0),
     (MOVES, "other"): _AROUND | {_MOVES: 1.0},
     (REST, "other"): _AROUND | {_SUMS: 1.0, _REDUCTIONS: 1.0},

@@ -30,7 +30,8 @@ _FOR_CONVOLUTION = "convolution"  # in the name of a kernel that only moves valu
 _ATTENTION = "aten::_scaled_dot_product"
 # What the name of a kernel tells of it, the first that is in it; one with none of these only moves values.
 _SIGNS = {
-    Kind.NORMALISATION: ("native_batch_norm", "native_layer_norm", "native_group_norm", "var_mean"),
+    Kind.BATCH_NORMALISATION: ("native_batch_norm",),
+    Kind.NORMALISATION: ("native_layer_norm", "native_group_norm", "var_mean"),
     Kind.ACTIVATION: ("elu", "silu", "sigmoid", "hardswish", "hardtanh", "tanh", "softplus", "erf", "clamp", "mish"),
     Kind.OTHER: (
         "add", "mul", "sub", "div", "mean", "sum", "softmax", "pool", "pow", "sqrt", "exp", "upsample", "max", "min",

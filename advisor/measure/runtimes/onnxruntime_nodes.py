@@ -17,9 +17,10 @@ _KINDS = by_type({
     Kind.CONVOLUTION: ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"),
     Kind.PRODUCT: ("Gemm", "FusedGemm", "MatMul", "FusedMatMul"),
     Kind.ATTENTION: ("Softmax", "Attention", "MultiHeadAttention"),
+    Kind.BATCH_NORMALISATION: ("BatchNormalization",),
     Kind.NORMALISATION: (
         "LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "InstanceNormalization",
-        "BatchNormalization", "GroupNormalization", "LpNormalization", "ReduceL2",
+        "GroupNormalization", "LpNormalization", "ReduceL2",
     ),
     Kind.ACTIVATION: (
         "Gelu", "QuickGelu", "FastGelu", "BiasGelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Exp",

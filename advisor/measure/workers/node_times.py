@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import prod
 
-from advisor.measure.run import BLOCK, MOVES, REST, Operator, TimedOperator, Work
+from advisor.measure.run import BATCH_NORMS, BLOCK, MOVES, REST, Operator, TimedOperator, Work
 from advisor.measure.runtimes.interface import Kind, Node
 from advisor.measure.workers import operator_classes as classes
 from advisor.measure.workers.operator_times import divided
@@ -21,6 +21,7 @@ from advisor.measure.workers.operators import COUNTER
 
 _OTHERS = (REST, classes.OTHER)
 _REST_OF = {  # by the kind of steps: name and class of the entry that they are in where no operator is found for them
+    Kind.BATCH_NORMALISATION: (BATCH_NORMS, classes.NORMALISATION),
     Kind.NORMALISATION: (REST, classes.NORMALISATION),
     Kind.ACTIVATION: (REST, classes.ACTIVATION),
     Kind.MOVE: (MOVES, classes.OTHER),
