@@ -116,7 +116,8 @@ def test_other_steps_are_told_by_what_they_do() -> None:
     nodes = [Node(kind, ((1, 24, 8, 8),), (1, 24, 8, 8), ms) for kind, ms in kinds.items() for _ in range(2)]
     found = {(one.name, one.kind): one.time_ms for one in node_times.distinct((), nodes)}
     assert found == {
-        (BATCH_NORMS, "normalisation"): 1.0, (REST, "normalisation"): 2.0, (REST, "activation"): 4.0, (MOVES, "other"): 8.0,
+        (BATCH_NORMS, "normalisation"): 1.0, (REST, "normalisation"): 2.0, (REST, "activation"): 4.0,
+        (MOVES, "other"): 8.0,
         (REST, "other"): 16.0 + 32.0,  # a softmax that belongs to no operator is one of the others
     }  # fmt: skip
 

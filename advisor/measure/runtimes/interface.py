@@ -29,9 +29,9 @@ class CannotRun(Exception):
 class Kind(Enum):
     """What a step does.
 
-    `PRODUCT` is one of two matrices, `ATTENTION` a softmax or the whole of it in one step, `BATCH_NORMALISATION` is left
-    where it was not folded into weights, `MOVE` only takes values to other places; anything else that works on values,
-    as a sum, is `OTHER`.
+    `PRODUCT` is one of two matrices, `ATTENTION` a softmax or the whole of it in one step, `MOVE` only takes values to
+    other places; `BATCH_NORMALISATION` is there where it was not folded into weights. Anything else that works on
+    values, as a sum, is `OTHER`.
     """
 
     CONVOLUTION, PRODUCT, ATTENTION, BATCH_NORMALISATION, NORMALISATION, ACTIVATION, MOVE, OTHER = range(8)
