@@ -246,9 +246,11 @@ def kind_of(one: TimedOperator) -> str:
     return KINDS[int(kinds_of(frame)[0])]
 
 
-@pytest.mark.parametrize(("left_out", "most"), [(("batch_norm", "dropout"), 0.05), (("dropout",), 0.06)])
+@pytest.mark.parametrize(
+    ("left_out", "most", "share"), [(("batch_norm", "dropout"), 0.05, 0.8), (("dropout",), 0.06, 0.95)]
+)
 def test_other_steps_told_by_class_are_better_known_than_all_in_one(
-    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...], most: float
+    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...], most: float, share: float
 ) -> None:
     """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike.
 
@@ -278,7 +280,7 @@ def test_other_steps_told_by_class_are_better_known_than_all_in_one(
         return float(np.median(np.abs(base.everywhere[held_out] - np.log(true_ms[held_out]))))
 
     assert off(by_class) < most
-    assert off(by_class) < 0.8 * off(fused_probe)
+    assert off(by_class) < share * off(fused_probe)
 
 
 def test_channels_that_do_not_fill_vectors_are_told_from_those_that_do(
