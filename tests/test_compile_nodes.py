@@ -37,6 +37,13 @@ def test_a_convolution_makes_what_pytorch_says(
     )
 
 
+def test_a_transposed_convolution_is_one_of_the_other_steps() -> None:
+    """As it is where operators are looked for among the steps."""
+    given = [*NOTHING, [2, 2], [0, 0], [1, 1], True, [0, 0], 1]
+    shapes = [[1, 8, 7, 7], [8, 4, 2, 2], [], [], [], [], [], [], []]
+    assert compile_nodes.node("aten::convolution", shapes, given, 0.5) == Node(Kind.OTHER, (), (), 0.5)
+
+
 def test_products_and_attention_are_told_by_their_factors() -> None:
     a, b, many = [7, 24], [24, 10], [3, 7, 24]
     assert compile_nodes.node("aten::mm", [a, b, [7, 10]], NOTHING, 1.0) == Node(
@@ -58,6 +65,7 @@ def test_products_and_attention_are_told_by_their_factors() -> None:
         ("graph_0_cpp_fused_native_layer_norm_transpose_view_1", Kind.NORMALISATION),
         ("graph_0_cpp_fused__unsafe_view_gelu_5", Kind.ACTIVATION), ("graph_0_cpp_fused_relu_2", Kind.ACTIVATION),
         ("graph_0_cpp_fused_add_7", Kind.OTHER), ("graph_0_cpp_fused_max_pool2d_with_indices_3", Kind.OTHER),
+        ("graph_0_cpp_fused_exp_mul_5", Kind.OTHER), ("graph_0_cpp_fused_clone_expand_view_6", Kind.MOVE),
         ("graph_0_cpp_fused_cat_9", Kind.MOVE), ("graph_0_cpp_fused_convolution_0", Kind.MOVE),
         ("TorchDynamo Cache Lookup", Kind.OTHER),
     ],
@@ -121,8 +129,7 @@ def test_steps_that_change_from_pass_to_pass_are_not_told() -> None:
     assert compile_nodes.nodes(run) == ()
 
 
-def test_the_steps_of_no_passes_are_those_of_one() -> None:
-    """A step between compiled graphs counts as well: here all of them are."""
+def test_a_step_outside_of_compiled_graphs_counts_as_well() -> None:
     a, b = torch.ones(8, 4), torch.ones(4, 6)
     found = compile_nodes.nodes(lambda: torch.mm(a, b))
     assert [(node.kind, node.inputs, node.output) for node in found] == [(Kind.PRODUCT, ((8, 4), (4, 6)), (8, 6))]

@@ -22,7 +22,7 @@ _PASS = "a pass of the network"
 # events that stand around what a graph does, and are no step
 _AROUND = (_PASS, "Torch-Compiled Region", "## Call CompiledFxGraph")
 _FUSED = "cpp_fused"
-_CONVOLUTIONS = ("aten::convolution", "aten::_convolution", "aten::conv2d", "aten::conv1d")
+_CONVOLUTION, _TRANSPOSED = "aten::convolution", 6  # and the place of that argument
 _PRODUCTS = {  # by the places of their factors
     "aten::mm": (0, 1), "aten::bmm": (0, 1), "aten::addmm": (1, 2), "aten::baddbmm": (1, 2),
 }  # fmt: skip
@@ -34,7 +34,7 @@ _SIGNS = {
     Kind.NORMALISATION: ("native_layer_norm", "native_group_norm", "var_mean"),
     Kind.ACTIVATION: ("elu", "silu", "sigmoid", "hardswish", "hardtanh", "tanh", "softplus", "erf", "clamp", "mish"),
     Kind.OTHER: (
-        "add", "mul", "sub", "div", "mean", "sum", "softmax", "pool", "pow", "sqrt", "exp", "upsample", "max", "min",
+        "add", "mul", "sub", "div", "mean", "sum", "softmax", "pool", "pow", "sqrt", "_exp_", "upsample", "max", "min",
         "norm",
     ),
 }  # fmt: skip
@@ -85,7 +85,7 @@ def node(name: str, shapes: Sequence[Sequence[int]], given: Sequence[Any], time_
         given: Its arguments where they are no tensors: numbers, or lists of them.
     """
     read = tuple(tuple(shape) for shape in shapes)
-    if name in _CONVOLUTIONS:
+    if name == _CONVOLUTION and not given[_TRANSPOSED]:
         return Node(Kind.CONVOLUTION, read[:2], _made(read[0], read[1], given), time_ms)
     if name in _PRODUCTS:
         left, right = (read[place] for place in _PRODUCTS[name])
