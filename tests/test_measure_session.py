@@ -149,7 +149,31 @@ def test_eager_mode_is_the_yardstick_of_narrow_types() -> None:
     error = parity.eager_error(layer, images, expected, "amp-bf16")
     assert error is not None
     assert 2**-11 < error < 2**-5  # a mantissa of 8 bits
-    assert parity.eager_error(layer, images, expected, "fp32") is None
+    assert parity.eager_error(layer, images, expected, "int8") is None
+
+
+class _Squares(torch.nn.Module):
+    """Every layer squares what it reads, which doubles its relative error, and keeps it near 1."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(N_SQUARES):
+            x = x * x
+            x = x / x.mean()
+        return x[:, :8]
+
+
+N_SQUARES = 12
+
+
+def test_the_yardstick_of_fp32_is_how_far_its_rounding_takes_it_from_fp64() -> None:
+    images = 1 + 1e-4 * torch.rand(2, 64, generator=torch.Generator().manual_seed(0))
+    plain = torch.nn.Linear(64, 8)
+    error = parity.eager_error(plain, images, parity.reference(plain, images), "fp32")
+    assert error is not None
+    assert error < 2**-18  # a mantissa of 24 bits, and sums of 64
+    grown = parity.eager_error(_Squares(), images, parity.reference(_Squares(), images), "fp32")
+    assert grown is not None
+    assert 2 ** (N_SQUARES - 4) < grown / 2**-24 < 2 ** (N_SQUARES + 4)
 
 
 # -- memory, failures, parts -----------------------------------------------------------------------------
