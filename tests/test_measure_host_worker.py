@@ -62,6 +62,16 @@ def test_it_says_who_it_is_and_stays_a_process_of_one_thread(plain: list[Message
     assert psutil.Process(process.popen.pid).num_threads() == 1
 
 
+def test_what_children_of_a_runtime_import_is_there_before_they_are_forked() -> None:
+    code = (
+        "import sys; from advisor.measure.workers import host; name = 'torch._inductor.compile_fx'; "
+        "before = name in sys.modules; host._import_once('pytorch-eager'); still = name in sys.modules; "
+        "host._import_once('pytorch-compile'); print(before, still, name in sys.modules, host._can_fork())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.stdout.split() == ["False", "False", "True", str(sys.platform == "linux")], run.stderr
+
+
 def test_accidental_prints_go_to_the_log(process: MeasuringProcess) -> None:
     descriptors = Path(f"/proc/{process.popen.pid}/fd")
     assert (descriptors / "1").readlink() == (descriptors / "2").readlink()

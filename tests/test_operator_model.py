@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
-from advisor.predict import operator_model
+from advisor.predict import smoothing
 from advisor.predict.belief import belief
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History, history
@@ -290,7 +290,7 @@ def test_channels_that_do_not_fill_vectors_are_told_from_those_that_do(
     probes = [probe_of(profiles, row, law) for row in rows]
     true_ms = latencies(profiles, law)
     seeing = errors(lesson(profiles, probes, rates), true_ms)
-    monkeypatch.setattr(operator_model, "_UNEVEN", 0.0)
+    monkeypatch.setattr(smoothing, "_UNEVEN", 0.0)
     taught.cache_clear()
     blind = errors(lesson(profiles, probes, rates), true_ms)
     taught.cache_clear()

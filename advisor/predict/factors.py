@@ -26,7 +26,7 @@ class Sums:
 
 def with_factors(
     class_ms: NDArray[np.float64], rows: NDArray[np.intp], wanted_ms: NDArray[np.float64],
-    latency_ms: NDArray[np.float64], *, expected: NDArray[np.float64], shrink: float,
+    latency_ms: NDArray[np.float64], *, expected: NDArray[np.float64], shrink: float, held: float = 0.0,
 ) -> Sums:  # fmt: skip
     """Sums of classes, each times a factor that makes those of the probes what is wanted; no factor is negative.
 
@@ -40,6 +40,7 @@ def with_factors(
         latency_ms: Of each probe: what its error is measured by.
         expected: Shape (n_classes,): of each factor, times the speed that all classes have in common.
         shrink: Weight of a factor's expected value, in probes: the variance of a probe's error beside its own.
+        held: How firmly a common speed of 1 is expected: as if it had been seen in so many probes that do nothing else.
     """
     here = class_ms[rows]
     likely = here @ expected
@@ -48,9 +49,9 @@ def with_factors(
         kept: NDArray[np.intp], asked_ms: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
         of_likely, of_wanted = (float((ms[kept] / latency_ms[kept]).sum()) for ms in (likely, wanted_ms))
-        if min(of_likely, of_wanted) <= 0:
+        if min(of_likely, of_wanted) + held <= 0:
             return np.zeros(len(asked_ms)), np.zeros(len(asked_ms))
-        speed = of_wanted / of_likely
+        speed = (of_wanted + held) / (of_likely + held)
         shrunk = np.sqrt(shrink) * np.eye(len(expected))
         terms = np.vstack([here[kept] * speed / latency_ms[kept, None], shrunk])
         wanted = np.concatenate([wanted_ms[kept] / latency_ms[kept], np.sqrt(shrink) * expected])

@@ -1,20 +1,22 @@
 """What every operator takes on a device, learned from the times of operators inside its probes.
 
 An operator's time = (a call + its multiply-adds, bytes and weights, each times a rate of its class)
-                     x a smooth function of its shape.
+                     x a smooth function of its shape (`smoothing`).
 The rates are fitted to the logarithms of the times, by a loss that one made a hundred times longer by a busy moment
 hardly moves, and shrunk towards those that published devices share. (Fitted by relative error, they come out too low
-where times scatter: a guess of next to nothing is never wrong by more than all of the time.) The smooth function is a
-Gaussian process on the logarithms of the shape; far from every timed operator it returns to 1, so that large operators
-are extrapolated by the rates alone, and the doubt grows. Its kernel gives all operators of one probe a common factor,
-the state of the machine in that moment.
+where times scatter: a guess of next to nothing is never wrong by more than all of the time.) Far from every timed
+operator the smooth function returns to 1, so that large operators are extrapolated by the rates alone, and the doubt
+grows.
+
+In a setup of a device of which another one, its sibling, is known already,
+an operator's time = what it takes there x a factor of its class x a smooth function of its shape.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,24 +29,21 @@ from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
 from advisor.predict.signature import ATTENTION, DENSE, GROUPED, PRODUCT, signature
+from advisor.predict.smoothing import Smooth
 
 MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a moment
-_LENGTH = 1.8  # of a logarithm: operators a factor of 6 apart in one side say little about each other
-# standard deviations of logarithms: of the smooth function, of what a probe's operators have in common, of one time
-_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.05, 0.1
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
 _SCATTER, _RATES = 0.3, 1.0
-_UNEVEN = 0.5  # odd channels beside whole blocks are about as different as a factor of 7 in one side
 _ATTENTION, _PRODUCT = KINDS.index(ATTENTION), KINDS.index(PRODUCT)
 _MACS = 1  # the place of a MAC's rate among those of a class
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
 _MOST_WATCHED = 2.0
-_CHUNK = 4000  # operators at a time, which keeps the kernel within some 10 MB
 _LEAST_MS = 1e-5
 _values = operator.attrgetter(*OPERATOR_COLUMNS)  # of a signature
+Times = Callable[[pd.DataFrame, int], NDArray[np.float64]]  # of operators at a batch size, ms, shape (n_operators,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +61,7 @@ class Taught:
         probe_doubt: Shape (n_probes,): as `doubt`, of what the others say of a probe.
         timed_ms: Shape (n_probes,): that sum as it was timed; NaN where it was not.
         each_ms: Shape (n_operators,): of each row of the profiles' operators.
+        times: Of any other operators.
     """
 
     class_ms: NDArray[np.float64]
@@ -70,6 +70,7 @@ class Taught:
     probe_doubt: NDArray[np.float64]
     timed_ms: NDArray[np.float64]
     each_ms: NDArray[np.float64]
+    times: Times
 
 
 def usable(probe: Probe) -> bool:
@@ -87,7 +88,7 @@ def complete(probe: Probe) -> bool:
 @functools.lru_cache(maxsize=16)  # two lessons a setup
 def taught(
     profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int,
-    kinds: Collection[str] = KINDS,
+    kinds: Collection[str] = KINDS, sibling: Taught | None = None,
 ) -> Taught | None:  # fmt: skip
     """What the operators of probes say about every profile; None with fewer than `MIN_TIMED` usable probes.
 
@@ -95,6 +96,8 @@ def taught(
         rates: Of every term of `costs.TERMS`, as published devices share them, at any speed.
         batch_size: Of the pass that is asked about; the probes' own may be another one.
         kinds: Classes to learn; operators of all others are left out.
+        sibling: Another setup of the device, at the same batch size, that operators are expected to be like; without
+            one, they are expected to be like those of published devices.
     """
     timed = [_timed(probe, place) for place, probe in enumerate(probes) if usable(probe)]
     asked = np.array([kind in kinds for kind in KINDS])
@@ -102,11 +105,13 @@ def taught(
     if len(timed) < MIN_TIMED:
         return None
     points = _thinned(pd.concat(timed, ignore_index=True))
-    by_kind = _fitted_rates(points, np.array(rates))
-    mean = _mean(points, 1, by_kind)
+    expected = _by_rates(points, np.array(rates)) if sibling is None else _by_sibling(points, sibling)
+    mean = expected(points, 1)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
-    smooth, unsure, left_out, left_unsure = _smoothed(profiles.operators, batch_size, points, deviation)
-    each_ms = _mean(profiles.operators, batch_size, by_kind) * np.exp(smooth)
+    smooth = Smooth(points, _like(points), deviation)
+    left_out, left_unsure = smooth.without_their_probe()
+    deviates, unsure = smooth.of(profiles.operators, _like(profiles.operators), batch_size)
+    each_ms = expected(profiles.operators, batch_size) * np.exp(deviates)
     of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
     class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
     doubts = np.asarray(profiles.counts @ ((each_ms * unsure)[:, None] * of_kind))
@@ -122,7 +127,13 @@ def taught(
     for one in timed:
         timed_ms[int(one["probe"].iloc[0])] = float((one["ms"] * one["count"]).sum())
     doubt = np.sqrt(np.square(doubts).sum(axis=1)) / np.maximum(total_ms, _LEAST_MS)
-    return Taught(class_ms, doubt, probe_ms, probe_doubt, timed_ms, each_ms)
+
+    def times(operators: pd.DataFrame, batch: int) -> NDArray[np.float64]:
+        if operators is profiles.operators and batch == batch_size:
+            return each_ms
+        return np.asarray(expected(operators, batch) * np.exp(smooth.of(operators, _like(operators), batch)[0]))
+
+    return Taught(class_ms, doubt, probe_ms, probe_doubt, timed_ms, each_ms, times)
 
 
 def _timed(probe: Probe, place: int) -> pd.DataFrame:
@@ -162,6 +173,27 @@ def _thinned(points: pd.DataFrame) -> pd.DataFrame:
     return rest.assign(whole=rest["probe"].map(whole / known)).reset_index(drop=True)
 
 
+def _by_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> Times:
+    """What operators take by the rates of their classes."""
+    by_kind = _fitted_rates(points, published)
+
+    def times(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
+        ms = (_terms(operators, batch_size) * by_kind[_like(operators)]).sum(axis=1)
+        return np.asarray(np.maximum(ms, _LEAST_MS))
+
+    return times
+
+
+def _by_sibling(points: pd.DataFrame, sibling: Taught) -> Times:
+    """What operators take in the sibling, times a factor of their class, or of all where no point is of that class."""
+    kinds, ms, there = _like(points), points["ms"].to_numpy(), sibling.times(points, 1)
+    factors = np.full(len(KINDS), np.exp(np.median(np.log(ms / there))))
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        factors[kind] *= _fitted(there[rows, None] * factors[kind], np.log(ms[rows]))[0]
+    return lambda operators, batch_size: sibling.times(operators, batch_size) * factors[_like(operators)]
+
+
 def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shape (n_kinds, 4): ms a call, a MAC, a byte that grows with the batch, a byte of weights; none negative.
 
@@ -198,77 +230,8 @@ def _fitted(terms: NDArray[np.float64], log_ms: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.exp(least_squares(residuals, start, jac=slopes, loss="soft_l1").x))
 
 
-def _mean(operators: pd.DataFrame, batch_size: int, by_kind: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.maximum((_terms(operators, batch_size) * by_kind[_like(operators)]).sum(axis=1), _LEAST_MS))
-
-
-def _smoothed(
-    wanted: pd.DataFrame, batch_size: int, points: pd.DataFrame, deviation: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of the operators wanted: mean and standard deviation of the smooth function; of the points: without their probe.
-
-    Each class by itself. What a probe's points are without it follows from the inverse of the kernel (Rasmussen and
-    Williams 2006, section 5.4.2, with a block in the place of a point).
-    """
-    kinds, known = _like(wanted), _like(points)
-    x, x_known, probe = _shape(wanted, batch_size), _shape(points, 1), points["probe"].to_numpy()
-    mean, unsure = np.zeros(len(wanted)), np.full(len(wanted), _SMOOTH)
-    left_out, left_unsure = np.zeros(len(points)), np.full(len(points), _SMOOTH)
-    for kind in np.unique(known):
-        here, asked = np.flatnonzero(known == kind), np.flatnonzero(kinds == kind)
-        within = _kernel(x_known[here], x_known[here]) + _MOMENT**2 * (probe[here][:, None] == probe[here])
-        inverse = np.linalg.inv(within + _SINGLE**2 * np.eye(len(here)))
-        solved = inverse @ deviation[here]
-        for one in np.unique(probe[here]):
-            block = np.flatnonzero(probe[here] == one)
-            spread = np.linalg.inv(inverse[np.ix_(block, block)])
-            left_out[here[block]] = deviation[here[block]] - spread @ solved[block]
-            left_unsure[here[block]] = np.sqrt(np.maximum(np.diag(spread) - _MOMENT**2 - _SINGLE**2, 0.0))
-        for start in range(0, len(asked), _CHUNK):
-            some = asked[start : start + _CHUNK]
-            onto = _kernel(x[some], x_known[here])
-            mean[some] = onto @ solved
-            unsure[some] = np.sqrt(np.maximum(_SMOOTH**2 - ((onto @ inverse) * onto).sum(axis=1), 0.0))
-    return mean, unsure, left_out, left_unsure
-
-
-def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(_SMOOTH**2 * np.exp(-0.5 * np.maximum(squared, 0.0) / _LENGTH**2))
-
-
 def _terms(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
     """Shape (n_operators, 4): what the rates of `_fitted_rates` are multiplied with."""
     macs, weights = (operators[name].to_numpy(np.float64) for name in ("macs", "weight_bytes"))
     moved = operators["bytes"].to_numpy(np.float64) - weights
     return np.column_stack([np.ones(len(macs)), macs * batch_size, moved * batch_size, weights])
-
-
-def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-    """Shape (n_operators, n_features): logarithms, so that a length is a factor."""
-    rows, inner, columns, products, weights = (
-        operators[name].to_numpy(np.float64) for name in ("rows", "inner", "columns", "products", "weight_bytes")
-    )
-    moved = (operators["bytes"].to_numpy(np.float64) - weights) * batch_size
-    kernel, stride = (operators[name].to_numpy(np.float64) for name in ("kernel_height", "stride_height"))
-    logs = [np.log1p(rows * batch_size), np.log1p(inner), np.log1p(columns), np.log1p(products), np.log(moved + 1e3)]
-    # a kernel of 3 beside one of 5 is as different as a channel count of 100 beside 300
-    sizes = [*logs, 0.5 * np.log(weights + 1e3), 2 * np.log(kernel), 2 * np.log(stride)]
-    return np.column_stack([*sizes, *(_UNEVEN * uneven for uneven in _unevenness(operators))])
-
-
-def _unevenness(operators: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
-    """Of the channels that a convolution reads, and of those that it makes: how far they are from filling vectors.
-
-    Runtimes compute in blocks of 8 or 16 channels and go other, slower ways where channels do not divide into them: the
-    power of two of a whole block less that in the channels of a group, and never less than 0. All channels of a
-    depthwise convolution count, and nothing of what is no convolution.
-    """
-    reads, makes, groups = (
-        operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
-    )  # fmt: skip
-    groups = np.where(groups == reads, 1, np.maximum(groups, 1))
-    for channels in (reads, makes):
-        each = np.maximum(channels // groups, 1)
-        filled = np.minimum(each & -each, BLOCK)
-        yield np.where(reads > 1, np.log2(BLOCK / filled), 0.0)

@@ -3,8 +3,9 @@
 Setups of one device share the structure of the operators: what a network's classes of operators take in eager mode,
 each class times a factor of its own, is a guess for another runtime, precision or batch size. A runtime that fuses
 normalisation and activations into convolutions is one whose factors of these classes are next to nothing. Where it
-tells what its convolutions, products and attention take, these are learned from its own times, as in eager mode, and
-only its other steps are guessed from eager mode's (`rest_steps`).
+tells what its convolutions, products and attention take, these are learned from its own times, as in eager mode, or
+from what eager mode's take and how far its own are from them, and only its other steps are guessed from eager mode's
+(`rest_steps`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ from advisor.predict.signature import (
 _SHRINK = 1.0  # weight of a factor's expected value, in probes
 _FUSED = 0.1  # what is expected to be left of classes that a runtime fuses
 _TOLD_APART = (POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT, ATTENTION)  # by runtimes that fuse operators
+# Runtimes that leave those to the libraries that eager mode calls. Others have kernels of their own: with those expected
+# to be like eager mode's, ONNX Runtime and OpenVINO are predicted worse.
+_OF_EAGER_MODE = frozenset({"pytorch-compile"})
 _FUSIBLE = np.array([kind in (NORMALISATION, ELEMENTWISE, "slow activation") for kind in KINDS])
 
 
@@ -78,8 +82,8 @@ def own_bases(
             total = np.log(lesson.class_ms.sum(axis=1))
             doubt = _beyond(lesson.doubt, profiles.rows([probe.key for probe in given]))
             found[setup] = [OwnBase(total, np.log(lesson.probe_ms), doubt, lesson.probe_doubt)]
-        elif (own := taught(profiles, tuple(given), tuple(rates[setup]), setup.batch_size, _TOLD_APART)) is not None:
-            found[setup] = [_of_fused(own, lesson, profiles, given)]
+        elif (own := _told(profiles, given, rates[setup], setup, lesson)) is not None:
+            found[setup] = [_of_fused(own, lesson, profiles, given, setup.runtime)]
         else:
             found[setup] = [_of_sibling(lesson, profiles, given, fused) for fused in (1.0, _FUSED)]
     return found
@@ -93,7 +97,21 @@ def _lesson(
     return taught(profiles, told, tuple(rates), batch_size)
 
 
-def _of_fused(own: Taught, lesson: Taught, profiles: Profiles, probes: Sequence[Probe]) -> OwnBase:
+def _told(
+    profiles: Profiles, probes: Sequence[Probe], rates: NDArray[np.float64], setup: Setup, lesson: Taught
+) -> Taught | None:  # fmt: skip
+    """What probes teach whose runtime tells its convolutions, products and attention apart; None where none does.
+
+    Args:
+        lesson: Of the setup whose operators were all timed.
+    """
+    like = lesson if setup.runtime in _OF_EAGER_MODE else None
+    return taught(profiles, tuple(probes), tuple(rates), setup.batch_size, _TOLD_APART, like)
+
+
+def _of_fused(
+    own: Taught, lesson: Taught, profiles: Profiles, probes: Sequence[Probe], runtime: str
+) -> OwnBase:  # fmt: skip
     """What a runtime's own convolutions, products and attention take, and its other steps by what they are made from.
 
     Args:
@@ -103,7 +121,7 @@ def _of_fused(own: Taught, lesson: Taught, profiles: Profiles, probes: Sequence[
     rows = profiles.rows([probe.key for probe in probes])
     at_probes_ms, everywhere_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1)
     variance, probe_variance = np.square(own.doubt * everywhere_ms), np.square(own.probe_doubt * at_probes_ms)
-    for steps in rest(profiles, probes, lesson.each_ms):
+    for steps in rest(profiles, probes, lesson.each_ms, runtime=runtime):
         at_probes_ms += steps.at_probes
         everywhere_ms += steps.everywhere
         probe_variance += np.square(steps.probe_doubt)

@@ -7,7 +7,8 @@ activation which is fast in one runtime and slow in another, or fused by it, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,9 @@ _SHRINK = 0.01  # a factor that is twice what is expected is as bad as an error 
 _SIDE = 0.1
 # What the rest is made of, by what becomes of it: what only moves values is never fused, a sum or an activation may be.
 _GROUPS = (
-    _NORMS, _BATCH_NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES, _REDUCTIONS, _ATTENTION,
-) = range(12)  # fmt: skip
+    _NORMS, _BATCH_NORMS, _WEIGHT_NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES,
+    _REDUCTIONS, _POOLS, _ATTENTION,
+) = range(14)  # fmt: skip
 _GROUP_OF_KIND = {
     NORMALISATION: _NORMS, ELEMENTWISE: _SUMS, "slow activation": _CURVES, REDUCTION: _REDUCTIONS,
     ATTENTION: _ATTENTION,
@@ -34,42 +36,78 @@ _GROUP_OF_KIND = {
 _NAMES = {
     _CLAMPS: ("relu", "hardtanh", "leaky_relu", "clamp", "clamp_min"), _GELU: ("gelu",), _SILU: ("silu",),
     _PADS: ("pad",), _BATCH_NORMS: ("batch_norm",), _LAYER_NORMS: ("layer_norm",),
+    _POOLS: ("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "avg_pool1d"),
     _MOVES: (
         "cat", "contiguous", "reshape", "index", "stack", "roll", "copy", "repeat", "repeat_interleave", "flatten",
         "tile", "im2col", "col2im", "to",
     ),
 }  # fmt: skip
 _GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in names}
-_AROUND = {group: _SIDE for group in _GROUPS if group != _BATCH_NORMS}
-# Of each entry of steps that no operator was found for, by name and class: what it is expected to be made of, and may.
-_STEPS = {
-    (BATCH_NORMS, "normalisation"): {_BATCH_NORMS: 1.0},
-    (REST, "normalisation"): {_NORMS: 1.0, _LAYER_NORMS: 1.0},
-    (REST, "activation"): dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0),
-    (MOVES, "other"): _AROUND | {_MOVES: 1.0},
-    (REST, "other"): _AROUND | {_SUMS: 1.0, _REDUCTIONS: 1.0},
+_AROUND = {group: _SIDE for group in _GROUPS if group not in (_BATCH_NORMS, _WEIGHT_NORMS)}
+
+
+class _Made(NamedTuple):
+    """What a class of steps is expected to be made of.
+
+    Attributes:
+        of: Of every group that it may be made of, the factor that is expected, times the speed that all have in common.
+        usual: That speed, where it is known of any machine, beside eager mode's.
+        held: How firmly, as of `with_factors`.
+    """
+
+    of: Mapping[int, float]
+    usual: float = 1.0
+    held: float = 0.0
+
+
+Steps = Mapping[tuple[str, str], _Made]
+# Of each entry of steps that no operator was found for, by name and class.
+_STEPS: Steps = {
+    (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 1.0}),
+    (REST, "normalisation"): _Made({_NORMS: 1.0, _LAYER_NORMS: 1.0}),
+    (REST, "activation"): _Made(dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0)),
+    (MOVES, "other"): _Made(_AROUND | {_MOVES: 1.0}),
+    (REST, "other"): _Made(_AROUND | dict.fromkeys((_SUMS, _REDUCTIONS, _POOLS), 1.0)),
 }
+# TorchInductor's kernels read and write what eager mode's do, so what they take is expected to be the same but for
+# activations, which it computes while it does something else, moves, which it hardly makes, and pools and weights that
+# are normalised, which eager mode is slow at: so much less as was seen on two cores of a Xeon. A network takes half a
+# minute to compile there, so few probes must do.
+_HALVES = dict.fromkeys((_PADS, _MOVES, _CLAMPS, _GELU, _SILU, _CURVES, _ATTENTION), 0.5)
+_FEW = dict.fromkeys((_NORMS, _LAYER_NORMS), 0.05)
+_HELD = 0.5
+_COMPILED: Steps = {
+    (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 0.5}, held=_HELD),
+    (REST, "normalisation"): _STEPS[REST, "normalisation"]._replace(held=_HELD),
+    (REST, "activation"): _STEPS[REST, "activation"]._replace(usual=0.25, held=_HELD),
+    (MOVES, "other"): _STEPS[MOVES, "other"]._replace(usual=0.05, held=_HELD),
+    (REST, "other"): _Made({_SUMS: 1.0, _REDUCTIONS: 1.0, _POOLS: 0.1} | _HALVES | _FEW, held=_HELD),
+}
+_OF_RUNTIME = {"pytorch-compile": _COMPILED}
 _FOLDED = frozenset({"dropout"})  # nothing is left of it
 
 
-def rest(profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64]) -> list[Sums]:
+def rest(
+    profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64], *, runtime: str = ""
+) -> list[Sums]:  # fmt: skip
     """What each class of other steps takes in every network; none of those that take no time in any probe.
 
     Args:
         probes: Of a runtime that tells of its own steps.
+        runtime: Which that is.
         each_ms: Shape (n_operators,): what each row of the profiles' operators takes in eager mode.
     """
     rows = profiles.rows([probe.key for probe in probes])
     latency_ms = np.array([probe.latency_ms for probe in probes])
     group_ms = _groups_ms(profiles, each_ms)
     found = []
-    for step, expected in _STEPS.items():
+    for step, made in _OF_RUNTIME.get(runtime, _STEPS).items():
         taken_ms = np.array([_taken_ms(probe, step) for probe in probes])
         if np.nansum(taken_ms) > 0:
             found.append(
                 with_factors(
-                    group_ms[:, list(expected)], rows, taken_ms, latency_ms,
-                    expected=np.array(list(expected.values())), shrink=_SHRINK,
+                    made.usual * group_ms[:, list(made.of)], rows, taken_ms, latency_ms,
+                    expected=np.array(list(made.of.values())), shrink=_SHRINK, held=made.held,
                 )
             )  # fmt: skip
     return found
@@ -88,7 +126,9 @@ def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.f
     operators = profiles.operators
     kinds = np.array(KINDS)[kinds_of(operators)]
     of_group = np.zeros((len(operators), len(_GROUPS)))
-    for row, (kind, name) in enumerate(zip(kinds, operators["name"], strict=True)):
+    of_weights = (operators["bytes"] == operators["weight_bytes"]).tolist()
+    for row, (kind, name, alone) in enumerate(zip(kinds, operators["name"], of_weights, strict=True)):
         if kind in _GROUP_OF_KIND and name not in _FOLDED:
-            of_group[row, _GROUP_OF_NAME.get(name, _GROUP_OF_KIND[kind])] = 1.0
+            group = _GROUP_OF_NAME.get(name, _GROUP_OF_KIND[kind])
+            of_group[row, _WEIGHT_NORMS if alone and group == _BATCH_NORMS else group] = 1.0
     return np.asarray(profiles.counts @ (each_ms[:, None] * of_group))

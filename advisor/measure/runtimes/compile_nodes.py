@@ -21,6 +21,7 @@ from advisor.measure.runtimes.watched_passes import watched_passes
 _PASS = "a pass of the network"
 # events that stand around what a graph does, and are no step
 _AROUND = (_PASS, "Torch-Compiled Region", "## Call CompiledFxGraph")
+_MOST_PASSES = 10  # reading what the profiler has seen takes longer than the passes
 _FUSED = "cpp_fused"
 _CONVOLUTION, _TRANSPOSED = "aten::convolution", 6  # and the place of that argument
 _PRODUCTS = {  # by the places of their factors
@@ -57,7 +58,7 @@ def nodes(run: Callable[[], Any]) -> tuple[Node, ...]:
             run()
 
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as watched:
-        watched_passes(once)
+        watched_passes(once, most=_MOST_PASSES)
     passes = [list(_steps(event)) for event in watched.events() if event.name == _PASS][1:]
     if len({tuple(step.name for step in steps) for steps in passes}) != 1:
         return ()

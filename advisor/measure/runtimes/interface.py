@@ -20,6 +20,8 @@ _MODULES = {
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
 }
+# What a runtime imports, if it takes long and starts no thread: TorchInductor most of a second.
+IMPORTED_ONCE = {"pytorch-compile": "torch._inductor.compile_fx"}
 
 
 class CannotRun(Exception):

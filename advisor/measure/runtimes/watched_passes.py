@@ -10,10 +10,12 @@ _FEWEST, _MOST, _BUDGET_S = 5, 30, 0.4
 T = TypeVar("T")
 
 
-def watched_passes(run: Callable[[], T], *, clock: Callable[[], float] = time.perf_counter) -> list[T]:
-    """What each of some passes gives, of 0.4 s in all, after one that does not count."""
+def watched_passes(
+    run: Callable[[], T], *, most: int = _MOST, clock: Callable[[], float] = time.perf_counter
+) -> list[T]:  # fmt: skip
+    """What each of some passes gives, of 0.4 s in all and not more than `most`, after one that does not count."""
     run()
     began, found = clock(), list[T]()
-    while len(found) < _FEWEST or (len(found) < _MOST and clock() - began < _BUDGET_S):
+    while len(found) < _FEWEST or (len(found) < most and clock() - began < _BUDGET_S):
         found.append(run())
     return found

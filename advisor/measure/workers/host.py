@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import contextlib
 import gc
+import importlib
 import resource
 import select
 import signal
@@ -37,7 +38,7 @@ from advisor.measure import lines
 from advisor.measure.cpu import cgroup_folders, read_text
 from advisor.measure.request import Request
 from advisor.measure.run import Measured
-from advisor.measure.runtimes.interface import CannotRun
+from advisor.measure.runtimes.interface import IMPORTED_ONCE, CannotRun
 from advisor.measure.talk import death
 from advisor.measure.workers import failures, forked, largest_batch, roof, session
 
@@ -78,6 +79,7 @@ def _can_fork() -> bool:
 
 def _serve(kind: str, value: dict[str, Any], messages: int, send: Send) -> bool:
     """Fork a child for one request and wait for its end; False where nobody listens any more."""
+    _import_once(value.get("runtime"))
     lifeline, held = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -96,6 +98,15 @@ def _serve(kind: str, value: dict[str, Any], messages: int, send: Send) -> bool:
         status = os.waitpid(pid, 0)[1]
     _say_ended(messages, send, status)
     return heard
+
+
+def _import_once(runtime: Any) -> None:
+    """Have the children of a runtime find imported what each would else import for itself."""
+    name = IMPORTED_ONCE.get(runtime)
+    if name is not None and name not in sys.modules:
+        with contextlib.suppress(Exception):  # the child fails in the same way, and says why
+            importlib.import_module(name)
+        gc.freeze()
 
 
 def _wait(pid: int) -> bool:
