@@ -104,19 +104,26 @@ def test_every_convolution_and_product_of_a_compiled_network_is_found_among_its_
     assert (BATCH_NORMS, "normalisation") in found, "TorchInductor's own kernels are told one by one"
 
 
-def test_a_kernel_that_lays_weights_out_is_part_of_the_convolution_that_wants_them() -> None:
-    convolution = Node(Kind.CONVOLUTION, ((1, 8, 4, 4), (8, 8, 3, 3)), (1, 8, 4, 4), 3.0)
-    pool, laid_out = Node(Kind.OTHER, (), (), 1.0), Node(Kind.MOVE, (), (), 0.5)
+def _convolution(*weights: int) -> Node:
+    return Node(Kind.CONVOLUTION, ((1, 8, 4, 4), weights), (1, weights[0], 4, 4), 3.0)
+
+
+def test_kernels_that_lay_weights_out_are_part_of_the_convolutions_that_want_them() -> None:
+    norm, laid_out = Node(Kind.BATCH_NORMALISATION, (), (), 1.0), Node(Kind.MOVE, (), (), 0.5)
     steps = [
-        ("graph_0_cpp_fused_convolution_0", laid_out), ("graph_0_cpp_fused_max_pool2d_with_indices_1", pool),
-        ("aten::convolution", convolution), ("aten::convolution", convolution), ("graph_0_cpp_fused_cat_3", laid_out),
+        ("graph_0_cpp_fused_convolution_0", laid_out), ("graph_0_cpp_fused__native_batch_norm_relu_1", norm),
+        ("aten::convolution", _convolution(8, 8, 3, 3)),
+        ("graph_0_cpp_fused__native_batch_norm_convolution_relu_2", norm),
+        ("aten::convolution", _convolution(16, 8, 3, 3)), ("aten::convolution", _convolution(64, 8, 1, 1)),
+        ("aten::convolution", _convolution(8, 1, 3, 3)), ("graph_0_cpp_fused_cat_3", laid_out),
     ]  # fmt: skip
     found = compile_nodes.together(steps)
     assert [(step.kind, step.time_ms) for step in found] == [
-        (Kind.OTHER, 1.0), (Kind.CONVOLUTION, 3.5), (Kind.CONVOLUTION, 3.0), (Kind.MOVE, 0.5),
-    ]  # fmt: skip
-    left_over = compile_nodes.together([*steps, ("graph_0_cpp_fused_convolution_4", laid_out)])
-    assert sum(step.time_ms for step in left_over) == 8.5, "nothing is lost where none follows"
+        (Kind.BATCH_NORMALISATION, 1.0), (Kind.CONVOLUTION, 3.5), (Kind.CONVOLUTION, 4.0), (Kind.CONVOLUTION, 3.0),
+        (Kind.CONVOLUTION, 3.0), (Kind.MOVE, 0.5),
+    ], "in halves and wholes: 1.5 ms for one that has twice the weights of the other"  # fmt: skip
+    without = compile_nodes.together([steps[0], steps[5]])
+    assert [(step.kind, step.time_ms) for step in without] == [(Kind.CONVOLUTION, 3.0), (Kind.MOVE, 0.5)]
 
 
 def test_steps_that_change_from_pass_to_pass_are_not_told() -> None:

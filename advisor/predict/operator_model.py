@@ -9,7 +9,8 @@ operator the smooth function returns to 1, so that large operators are extrapola
 grows.
 
 In a setup of a device of which another one, its sibling, is known already,
-an operator's time = what it takes there x a factor of its class x a smooth function of its shape.
+an operator's time = (what it takes there + laying out its weights, each times a factor of its class)
+                     x a smooth function of its shape.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a m
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
 _SCATTER, _RATES = 0.3, 1.0
+# Standard deviations of logarithms, as far as they are a matter of shape: of times beside rates, and of times beside
+# those in a sibling.
+_SPREAD, _SPREAD_OF_SIBLING = 0.35, 0.2
 _ATTENTION, _PRODUCT = KINDS.index(ATTENTION), KINDS.index(PRODUCT)
 _MACS = 1  # the place of a MAC's rate among those of a class
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
@@ -42,6 +46,7 @@ _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
 _MOST_WATCHED = 2.0
 _LEAST_MS = 1e-5
+_LAID_OUT_BYTES = 7e6  # a ms, on two cores of a Xeon: what other machines do is known within a factor, as `_RATES`
 _values = operator.attrgetter(*OPERATOR_COLUMNS)  # of a signature
 Times = Callable[[pd.DataFrame, int], NDArray[np.float64]]  # of operators at a batch size, ms, shape (n_operators,)
 
@@ -108,7 +113,7 @@ def taught(
     expected = _by_rates(points, np.array(rates)) if sibling is None else _by_sibling(points, sibling)
     mean = expected(points, 1)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
-    smooth = Smooth(points, _like(points), deviation)
+    smooth = Smooth(points, _like(points), deviation, spread=_SPREAD if sibling is None else _SPREAD_OF_SIBLING)
     left_out, left_unsure = smooth.without_their_probe()
     deviates, unsure = smooth.of(profiles.operators, _like(profiles.operators), batch_size)
     each_ms = expected(profiles.operators, batch_size) * np.exp(deviates)
@@ -185,13 +190,30 @@ def _by_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> Times:
 
 
 def _by_sibling(points: pd.DataFrame, sibling: Taught) -> Times:
-    """What operators take in the sibling, times a factor of their class, or of all where no point is of that class."""
-    kinds, ms, there = _like(points), points["ms"].to_numpy(), sibling.times(points, 1)
-    factors = np.full(len(KINDS), np.exp(np.median(np.log(ms / there))))
+    """What operators take in the sibling, and laying out their weights, times factors of their class.
+
+    Classes without points have the factor that all have in common.
+    """
+
+    def terms(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
+        return np.column_stack([sibling.times(operators, batch_size), _laid_out_ms(operators)])
+
+    here, kinds, ms = terms(points, 1), _like(points), points["ms"].to_numpy()
+    factors = np.full((len(KINDS), here.shape[1]), np.exp(np.median(np.log(ms / here.sum(axis=1)))))
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        factors[kind] *= _fitted(there[rows, None] * factors[kind], np.log(ms[rows]))[0]
-    return lambda operators, batch_size: sibling.times(operators, batch_size) * factors[_like(operators)]
+        factors[kind] *= _fitted(here[rows] * factors[kind], np.log(ms[rows]))
+    return lambda operators, batch_size: (terms(operators, batch_size) * factors[_like(operators)]).sum(axis=1)
+
+
+def _laid_out_ms(operators: pd.DataFrame) -> NDArray[np.float64]:
+    """Shape (n_operators,): what it takes to lay out the weights of convolutions anew, of several channels and px."""
+    reads, groups, high, wide, weights = (
+        operators[name].to_numpy(np.float64)
+        for name in ("in_channels", "groups", "kernel_height", "kernel_width", "weight_bytes")
+    )
+    wanted = (reads > np.maximum(groups, 1)) & (high * wide > 1)
+    return np.where(wanted, weights, 0.0) / _LAID_OUT_BYTES
 
 
 def _fitted_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -144,7 +144,7 @@ def posterior(
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
         common = (guesses.expected_probes + surprise) / (guesses.expected_probes + len(rows) - 1)
-        variances.append(np.outer(common, np.maximum(left, noise)) + guesses.doubts)
+        variances.append(common[:, None] * (np.maximum(left, noise) + guesses.doubts))
         evidence.append(_evidence(lower, surprise, guesses.expected_probes) + guesses.weight + np.log(expected))
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 

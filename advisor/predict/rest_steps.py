@@ -27,8 +27,8 @@ _SIDE = 0.1
 # What the rest is made of, by what becomes of it: what only moves values is never fused, a sum or an activation may be.
 _GROUPS = (
     _NORMS, _BATCH_NORMS, _WEIGHT_NORMS, _LAYER_NORMS, _MOVES, _PADS, _SUMS, _CLAMPS, _GELU, _SILU, _CURVES,
-    _REDUCTIONS, _POOLS, _ATTENTION,
-) = range(14)  # fmt: skip
+    _REDUCTIONS, _POOLS, _ATTENTION, _GUARDS,
+) = range(15)  # fmt: skip
 _GROUP_OF_KIND = {
     NORMALISATION: _NORMS, ELEMENTWISE: _SUMS, "slow activation": _CURVES, REDUCTION: _REDUCTIONS,
     ATTENTION: _ATTENTION,
@@ -43,7 +43,8 @@ _NAMES = {
     ),
 }  # fmt: skip
 _GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in names}
-_AROUND = {group: _SIDE for group in _GROUPS if group not in (_BATCH_NORMS, _WEIGHT_NORMS)}
+_AROUND = {group: _SIDE for group in _GROUPS if group not in (_BATCH_NORMS, _WEIGHT_NORMS, _GUARDS)}
+_GUARD_MS = 0.004  # an operator, on two cores of a Xeon: before each pass TorchDynamo checks that nothing has changed
 
 
 class _Made(NamedTuple):
@@ -69,19 +70,19 @@ _STEPS: Steps = {
     (MOVES, "other"): _Made(_AROUND | {_MOVES: 1.0}),
     (REST, "other"): _Made(_AROUND | dict.fromkeys((_SUMS, _REDUCTIONS, _POOLS), 1.0)),
 }
-# TorchInductor's kernels read and write what eager mode's do, so what they take is expected to be the same but for
-# activations, which it computes while it does something else, moves, which it hardly makes, and pools and weights that
-# are normalised, which eager mode is slow at: so much less as was seen on two cores of a Xeon. A network takes half a
-# minute to compile there, so few probes must do.
+# TorchInductor's kernels do what eager mode's operators do, several in one, so that less is read and written: as much
+# less as was seen on two cores of a Xeon. A network takes a quarter of a minute to compile there: few probes must do.
 _HALVES = dict.fromkeys((_PADS, _MOVES, _CLAMPS, _GELU, _SILU, _CURVES, _ATTENTION), 0.5)
 _FEW = dict.fromkeys((_NORMS, _LAYER_NORMS), 0.05)
 _HELD = 0.5
 _COMPILED: Steps = {
-    (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 0.5}, held=_HELD),
-    (REST, "normalisation"): _STEPS[REST, "normalisation"]._replace(held=_HELD),
+    (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 0.5}, usual=0.5, held=_HELD),
+    (REST, "normalisation"): _STEPS[REST, "normalisation"]._replace(usual=0.5, held=_HELD),
     (REST, "activation"): _STEPS[REST, "activation"]._replace(usual=0.25, held=_HELD),
     (MOVES, "other"): _STEPS[MOVES, "other"]._replace(usual=0.05, held=_HELD),
-    (REST, "other"): _Made({_SUMS: 1.0, _REDUCTIONS: 1.0, _POOLS: 0.1} | _HALVES | _FEW, held=_HELD),
+    (REST, "other"): _Made(
+        {_GUARDS: 1.0, _SUMS: 1.0, _REDUCTIONS: 1.0, _POOLS: 0.1} | _HALVES | _FEW, usual=0.5, held=_HELD
+    ),
 }
 _OF_RUNTIME = {"pytorch-compile": _COMPILED}
 _FOLDED = frozenset({"dropout"})  # nothing is left of it
@@ -122,7 +123,7 @@ def _taken_ms(probe: Probe, step: tuple[str, str]) -> float:
 
 
 def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shape (n_profiles, n_groups): what all operators of each group take in eager mode."""
+    """Shape (n_profiles, n_groups): what all operators of each group take in eager mode, and guards beside them."""
     operators = profiles.operators
     kinds = np.array(KINDS)[kinds_of(operators)]
     of_group = np.zeros((len(operators), len(_GROUPS)))
@@ -131,4 +132,6 @@ def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.f
         if kind in _GROUP_OF_KIND and name not in _FOLDED:
             group = _GROUP_OF_NAME.get(name, _GROUP_OF_KIND[kind])
             of_group[row, _WEIGHT_NORMS if alone and group == _BATCH_NORMS else group] = 1.0
-    return np.asarray(profiles.counts @ (each_ms[:, None] * of_group))
+    found = np.asarray(profiles.counts @ (each_ms[:, None] * of_group))
+    found[:, _GUARDS] = _GUARD_MS * profiles.models["n_operators"].to_numpy(np.float64)
+    return found

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from advisor.measure.run import BLOCK
 
 _LENGTH = 1.8  # of a logarithm: operators a factor of 6 apart in one side say little about each other
-# standard deviations of logarithms: of the smooth function, of what a probe's operators have in common, of one time
-_SMOOTH, _MOMENT, _SINGLE = 0.35, 0.05, 0.1
+# standard deviations of logarithms: of what a probe's operators have in common, and of one time
+_MOMENT, _SINGLE = 0.05, 0.1
 _UNEVEN = 0.5  # odd channels beside whole blocks are about as different as a factor of 7 in one side
 _CHUNK = 4000  # operators at a time, which keeps the kernel within some 10 MB
 
@@ -47,16 +47,19 @@ class Smooth:
         points: Timed operators, with the columns of a signature and `probe`, a number.
         kinds: Shape (n_points,): the class of each.
         deviation: Shape (n_points,): logarithms.
+        spread: Their standard deviation, as far as it is a matter of the shape.
     """
 
-    def __init__(self, points: pd.DataFrame, kinds: NDArray[np.intp], deviation: NDArray[np.float64]) -> None:
+    def __init__(
+        self, points: pd.DataFrame, kinds: NDArray[np.intp], deviation: NDArray[np.float64], *, spread: float
+    ) -> None:  # fmt: skip
         x, probe = _shape(points, 1), points["probe"].to_numpy(np.int64)
-        self._n = len(points)
+        self._n, self._spread = len(points), spread
         self._classes: dict[int, _Class] = {}
         for kind in np.unique(kinds).tolist():
             rows = np.flatnonzero(kinds == kind)
             here, of_probe = x[rows], probe[rows]
-            covariance = _kernel(here, here) + _MOMENT**2 * (of_probe[:, None] == of_probe)
+            covariance = spread**2 * _kernel(here, here) + _MOMENT**2 * (of_probe[:, None] == of_probe)
             inverse = np.linalg.inv(covariance + _SINGLE**2 * np.eye(len(rows)))
             self._classes[kind] = _Class(rows, here, deviation[rows], of_probe, inverse, inverse @ deviation[rows])
 
@@ -65,14 +68,15 @@ class Smooth:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
         """Mean and standard deviation for any operators, both of shape (n_operators,)."""
         x = _shape(operators, batch_size)
-        mean, unsure = np.zeros(len(operators)), np.full(len(operators), _SMOOTH)
+        mean, unsure = np.zeros(len(operators)), np.full(len(operators), self._spread)
         for kind, known in self._classes.items():
             asked = np.flatnonzero(kinds == kind)
             for start in range(0, len(asked), _CHUNK):
                 some = asked[start : start + _CHUNK]
-                onto = _kernel(x[some], known.x)
+                onto = self._spread**2 * _kernel(x[some], known.x)
                 mean[some] = onto @ known.solved
-                unsure[some] = np.sqrt(np.maximum(_SMOOTH**2 - ((onto @ known.inverse) * onto).sum(axis=1), 0.0))
+                told = ((onto @ known.inverse) * onto).sum(axis=1)
+                unsure[some] = np.sqrt(np.maximum(self._spread**2 - told, 0.0))
         return mean, unsure
 
     def without_their_probe(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -81,7 +85,7 @@ class Smooth:
         It follows from the inverse of the kernel (Rasmussen and Williams 2006, section 5.4.2, with a block in the place
         of a point).
         """
-        mean, unsure = np.zeros(self._n), np.full(self._n, _SMOOTH)
+        mean, unsure = np.zeros(self._n), np.full(self._n, self._spread)
         for known in self._classes.values():
             for one in np.unique(known.probe):
                 block = np.flatnonzero(known.probe == one)
@@ -93,7 +97,7 @@ class Smooth:
 
 def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(_SMOOTH**2 * np.exp(-0.5 * np.maximum(squared, 0.0) / _LENGTH**2))
+    return np.asarray(np.exp(-0.5 * np.maximum(squared, 0.0) / _LENGTH**2))
 
 
 def _shape(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
