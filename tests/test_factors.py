@@ -75,3 +75,11 @@ def test_doubt_is_that_of_bayesian_regression() -> None:
 def test_what_takes_no_time_in_any_probe_takes_none_anywhere() -> None:
     found = summed(np.zeros(12))
     assert not found.everywhere.any() and not found.doubt.any() and not found.at_probes.any()
+
+
+def test_a_common_speed_that_is_held_is_as_if_so_many_probes_had_shown_it() -> None:
+    one, wanted_ms = CLASSES[:, :1], 3.0 * CLASSES[ROWS, 0]
+    shown = float((CLASSES[ROWS, 0] / LATENCY_MS).sum())
+    for held in (0.0, 0.5, 100.0):
+        found = with_factors(one, ROWS, wanted_ms, LATENCY_MS, expected=np.ones(1), shrink=1e9, held=held)
+        assert found.everywhere == pytest.approx((3.0 * shown + held) / (shown + held) * one[:, 0], rel=1e-4)

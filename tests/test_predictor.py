@@ -14,6 +14,7 @@ from advisor.predict.belief import Belief, Scales, belief
 from advisor.predict.columns import FOLDED, columns
 from advisor.predict.costs import KINDS, TERMS, costs
 from advisor.predict.history import History, history
+from advisor.predict.own_bases import OwnBase
 from advisor.predict.predictor import Posterior, Predictor, Prior, Probe, posterior
 from advisor.predict.priors import learned
 from advisor.predict.probes import CHEAP, chosen
@@ -177,6 +178,25 @@ def test_more_probes_narrow_the_intervals(past: History, believed: Belief, prior
     rows = np.random.default_rng(0).permutation(len(true))
     few, many = (posterior(believed, prior, rows[:n], true[rows[:n]], rows[60:]).deviation for n in (5, 40))
     assert np.median(many) < 0.8 * np.median(few)
+
+
+def test_operators_unlike_all_timed_ones_are_doubted_as_much_as_the_base_has_surprised(
+    believed: Belief, profiles: Profiles
+) -> None:
+    true = np.exp(np.random.default_rng(0).normal(3, 1, len(profiles)))  # which nothing published can tell
+    rows, everywhere, doubt = np.arange(0, 120, 10), np.log(true), 0.3
+    off = np.where(np.arange(len(rows)) % 2, doubt, -doubt)
+
+    def deviation(surprise: float) -> float:
+        base = OwnBase(
+            everywhere, everywhere[rows] + surprise * off, np.full(len(true), doubt), np.full(len(rows), doubt)
+        )
+        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base])
+        return float(np.median(found.deviation))
+
+    assert deviation(0.0) < 0.7 * doubt
+    assert deviation(0.0) < 0.75 * deviation(1.0)
+    assert deviation(1.0) == pytest.approx(doubt, rel=0.25), "as it was expected to surprise, so it did"
 
 
 def test_widening_widens_in_proportion(believed: Belief, profiles: Profiles) -> None:

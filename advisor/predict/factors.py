@@ -30,20 +30,23 @@ def with_factors(
 ) -> Sums:  # fmt: skip
     """Sums of classes, each times a factor that makes those of the probes what is wanted; no factor is negative.
 
-    A factor is expected to be off by as much as the speed that all have in common: Bayesian linear regression (Bishop
-    2006, section 3.3), its mean kept from below 0, its doubt that of factors free of sign.
+    Bayesian linear regression (Bishop 2006, section 3.3), its mean kept from below 0, its doubt that of factors free of
+    sign. The variance of a factor is as large as what is expected of it: one of 1 is off by all of it, one of 0.1 by
+    0.3.
 
     Args:
         class_ms: Shape (n_profiles, n_classes).
         rows: Of the probes, shape (n_probes,).
         wanted_ms: Of each probe; NaN where it is not known.
         latency_ms: Of each probe: what its error is measured by.
-        expected: Shape (n_classes,): of each factor, times the speed that all classes have in common.
+        expected: Shape (n_classes,): of each factor, more than 0, times the speed that all classes have in common.
         shrink: Weight of a factor's expected value, in probes: the variance of a probe's error beside its own.
         held: How firmly a common speed of 1 is expected: as if it had been seen in so many probes that do nothing else.
     """
+    deviations = np.sqrt(expected)
+    class_ms = class_ms * deviations
     here = class_ms[rows]
-    likely = here @ expected
+    likely = here @ (expected / deviations)
 
     def summed(
         kept: NDArray[np.intp], asked_ms: NDArray[np.float64]
@@ -54,7 +57,7 @@ def with_factors(
         speed = (of_wanted + held) / (of_likely + held)
         shrunk = np.sqrt(shrink) * np.eye(len(expected))
         terms = np.vstack([here[kept] * speed / latency_ms[kept, None], shrunk])
-        wanted = np.concatenate([wanted_ms[kept] / latency_ms[kept], np.sqrt(shrink) * expected])
+        wanted = np.concatenate([wanted_ms[kept] / latency_ms[kept], np.sqrt(shrink) * expected / deviations])
         covariance = shrink * np.linalg.inv(terms.T @ terms)
         scaled = asked_ms * speed
         return scaled @ nnls(terms, wanted)[0], np.sqrt(((scaled @ covariance) * scaled).sum(axis=1))
