@@ -162,6 +162,16 @@ class _Squares(torch.nn.Module):
         return x[:, :8]
 
 
+class _OneType(torch.nn.Linear):
+    """Multiplies its weights with a constant that is always fp32."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x @ torch.eye(64))
+
+
 N_SQUARES = 12
 
 
@@ -173,6 +183,7 @@ def test_the_yardstick_of_fp32_is_how_far_its_rounding_takes_it_from_fp64() -> N
     assert error < 2**-18  # a mantissa of 24 bits, and sums of 64
     grown = parity.eager_error(_Squares(), images, parity.reference(_Squares(), images), "fp32")
     assert grown is not None
+    assert parity.eager_error(_OneType(), images, parity.reference(_OneType(), images), "fp32") is None
     assert 2 ** (N_SQUARES - 4) < grown / 2**-24 < 2 ** (N_SQUARES + 4)
 
 

@@ -61,9 +61,9 @@ class _Made(NamedTuple):
     held: float = 0.0
 
 
-Steps = Mapping[tuple[str, str], _Made]
+_Steps = Mapping[tuple[str, str], _Made]
 # Of each entry of steps that no operator was found for, by name and class.
-_STEPS: Steps = {
+_STEPS: _Steps = {
     (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 1.0}),
     (REST, "normalisation"): _Made({_NORMS: 1.0, _LAYER_NORMS: 1.0}),
     (REST, "activation"): _Made(dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0)),
@@ -75,7 +75,7 @@ _STEPS: Steps = {
 _HALVES = dict.fromkeys((_PADS, _MOVES, _CLAMPS, _GELU, _SILU, _CURVES, _ATTENTION), 0.5)
 _FEW = dict.fromkeys((_NORMS, _LAYER_NORMS), 0.05)
 _HELD = 0.5
-_COMPILED: Steps = {
+_COMPILED: _Steps = {
     (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 0.5}, usual=0.5, held=_HELD),
     (REST, "normalisation"): _STEPS[REST, "normalisation"]._replace(usual=0.5, held=_HELD),
     (REST, "activation"): _STEPS[REST, "activation"]._replace(usual=0.25, held=_HELD),
