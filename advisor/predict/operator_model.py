@@ -46,7 +46,7 @@ _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
 # a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
 _MOST_WATCHED = 2.0
 _LEAST_MS = 1e-5
-_LAID_OUT_BYTES = 7e6  # a ms, on two cores of a Xeon: what other machines do is known within a factor, as `_RATES`
+_LAID_OUT_BYTES = 7e6  # a ms, on two EPYC cores: what other machines do is known within a factor, as `_RATES`
 _values = operator.attrgetter(*OPERATOR_COLUMNS)  # of a signature
 Times = Callable[[pd.DataFrame, int], NDArray[np.float64]]  # of operators at a batch size, ms, shape (n_operators,)
 

@@ -44,7 +44,7 @@ _NAMES = {
 }  # fmt: skip
 _GROUP_OF_NAME = {name: group for group, names in _NAMES.items() for name in names}
 _AROUND = {group: _SIDE for group in _GROUPS if group not in (_BATCH_NORMS, _WEIGHT_NORMS, _GUARDS)}
-_GUARD_MS = 0.004  # an operator, on two cores of a Xeon: before each pass TorchDynamo checks that nothing has changed
+_GUARD_MS = 0.004  # an operator, on two EPYC cores: before each pass TorchDynamo checks that nothing has changed
 
 
 class _Made(NamedTuple):
@@ -71,7 +71,7 @@ _STEPS: _Steps = {
     (REST, "other"): _Made(_AROUND | dict.fromkeys((_SUMS, _REDUCTIONS, _POOLS), 1.0)),
 }
 # TorchInductor's kernels do what eager mode's operators do, several in one, so that less is read and written: as much
-# less as was seen on two cores of a Xeon. A network takes a quarter of a minute to compile there: few probes must do.
+# less as was seen on two EPYC cores. A network takes a quarter of a minute to compile there: few probes must do.
 _HALVES = dict.fromkeys((_PADS, _MOVES, _CLAMPS, _GELU, _SILU, _CURVES, _ATTENTION), 0.5)
 _FEW = dict.fromkeys((_NORMS, _LAYER_NORMS), 0.05)
 _HELD = 0.5

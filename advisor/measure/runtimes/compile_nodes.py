@@ -101,7 +101,7 @@ def together(steps: Sequence[tuple[str, Node]]) -> tuple[Node, ...]:
     """The steps, by name; what lays out the weights of convolutions anew in each pass is part of those.
 
     A kernel may lay out the weights of several while it normalises what one of them reads, which takes little beside
-    that: resnet34's take 8 ms in all, of 31, where its other normalisations take 0.7 (two cores of a Xeon). So all that
+    that: resnet34's take 8 ms in all, of 31, where its other normalisations take 0.7 (two EPYC cores). So all that
     such kernels take is divided among the convolutions by the weights that are laid out.
     """
     found, laid_out_ms = list[Node](), 0.0
