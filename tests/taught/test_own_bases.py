@@ -1,0 +1,139 @@
+"""What probes of one setup teach about another setup of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.predict.costs import KINDS, kinds_of
+from advisor.predict.history import History
+from advisor.predict.operator_model import complete, usable
+from advisor.predict.own_bases import own_bases
+from advisor.predict.predictor import Predictor, Prior
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+from advisor.predict.signature import (
+    ELEMENTWISE,
+    NORMALISATION,
+    REDUCTION,
+    signature,
+)
+from tests.invented_devices import setup_of
+from tests.timed_operators import TOLD_APART, Law, blocked, fused_probe, fusing, latencies, linear_law, probe_of
+
+HERE = setup_of("here")
+
+
+def test_a_sibling_setup_needs_few_probes(
+    profiles: Profiles, past: History, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(8)
+    true_ms = latencies(profiles, fusing(law))
+    fast = replace(HERE, runtime="openvino")
+    few = [
+        Probe(profiles.models["architecture"][row], int(profiles.models["img_size"][row]), float(true_ms[row]))
+        for row in rows[::2]
+    ]
+    eager = [probe_of(profiles, row, law) for row in rows]
+    rest = np.setdiff1d(np.arange(len(profiles)), rows)
+    together = Predictor(past, Prior()).fit({HERE: eager, fast: few}).posterior(fast, rest)
+    alone = Predictor(past, Prior()).fit({fast: few}).posterior(fast, rest)
+    off, off_alone = (np.median(np.abs(np.exp(p.mean) / true_ms[rest] - 1)) for p in (together, alone))
+    assert off < 0.08
+    assert off < 0.6 * off_alone
+    low, _, high = together.quantiles().T
+    assert np.mean((low <= true_ms[rest]) & (true_ms[rest] <= high)) > 0.8
+
+
+@pytest.mark.parametrize("seed", [9, 10])
+def test_a_runtime_that_tells_of_its_steps_is_learned_from_them(
+    profiles: Profiles, past: History, rows: list[int], seed: int
+) -> None:
+    eager, own = linear_law(8), blocked(linear_law(seed))  # each class has other rates than in eager mode
+    rest = fusing(eager)
+    fast = replace(HERE, runtime="openvino")
+    probes = [fused_probe(profiles, row, own, rest) for row in rows]
+    told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
+    true_ms = np.asarray(profiles.counts @ np.where(told, own(profiles.operators), rest(profiles.operators)))
+    held_out = np.setdiff1d(np.arange(len(profiles)), rows)
+
+    def off(given: list[Probe]) -> float:
+        learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: given})
+        return float(np.mean(np.abs(np.exp(learned.posterior(fast, held_out).mean) / true_ms[held_out] - 1)))
+
+    assert off(probes) < 0.06
+    assert off(probes) < 0.6 * off([replace(probe, operators=()) for probe in probes])
+
+
+def by_class(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
+    """The same, but other steps are told by their class."""
+    probe = fused_probe(profiles, row, own, rest)
+    others = [one for one in probe_of(profiles, row, rest).operators if signature(one).kind not in TOLD_APART]
+    entries = []
+    for name, kind, kinds in (
+        (BATCH_NORMS, "normalisation", (NORMALISATION,)), (REST, "normalisation", (NORMALISATION,)),
+        (REST, "activation", ("slow activation",)), (REST, "other", (ELEMENTWISE, REDUCTION)),
+    ):  # fmt: skip
+        by_batch = name == BATCH_NORMS
+        ms = sum(o.count * o.time_ms for o in others if kind_of(o) in kinds and (o.name == "batch_norm") == by_batch)
+        entries.append(TimedOperator(name, kind, 0, 0, 0, (), (), 1, (), (), count=1, time_ms=ms))
+    told = tuple(one for one in probe.operators if one.name != REST)
+    return replace(probe, operators=(*told, *entries))
+
+
+def kind_of(one: TimedOperator) -> str:
+    frame = pd.DataFrame([{"kind": signature(one).kind, "name": one.name}])
+    return KINDS[int(kinds_of(frame)[0])]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "most", "share"), [(("batch_norm", "dropout"), 0.05, 0.8), (("dropout",), 0.06, 0.95)]
+)
+def test_other_steps_told_by_class_are_better_known_than_all_in_one(
+    profiles: Profiles, past: History, rows: list[int], left_out: tuple[str, ...], most: float, share: float
+) -> None:
+    """A runtime whose activations are six times slower than in eager mode, whose sums are fused, and no two alike.
+
+    One folds normalisation by batch into weights, another leaves it as it is.
+    """
+    eager, own = linear_law(8), linear_law(9)
+    changed = {"slow activation": 6.0, ELEMENTWISE: 0.0, NORMALISATION: 2.0}
+
+    def rest(operators: pd.DataFrame) -> NDArray[np.float64]:
+        usual = np.array([changed.get(kind, 1.0) for kind in KINDS])[kinds_of(operators)]
+        return eager(operators) * usual * np.exp(np.sin(operators["bytes"].to_numpy(np.float64)))
+
+    fast = replace(HERE, runtime="onnxruntime")
+    told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
+    folded = profiles.operators["name"].isin(left_out).to_numpy()
+    each_ms = np.where(told, own(profiles.operators), np.where(folded, 0.0, rest(profiles.operators)))
+    true_ms = np.asarray(profiles.counts @ each_ms)
+    held_out = np.setdiff1d(np.arange(len(profiles)), rows)
+
+    def without_folded(operators: pd.DataFrame) -> NDArray[np.float64]:
+        return np.where(operators["name"].isin(left_out), 0.0, rest(operators))
+
+    def off(maker: Callable[[Profiles, int, Law, Law], Probe]) -> float:
+        given = [maker(profiles, row, own, without_folded) for row in rows]
+        learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: given})
+        (base,) = learned.own_[fast]
+        return float(np.median(np.abs(base.everywhere[held_out] - np.log(true_ms[held_out]))))
+
+    assert off(by_class) < most
+    assert off(by_class) < share * off(fused_probe)
+
+
+def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    law = linear_law(11)
+    fused = [fused_probe(profiles, row, law, fusing(law)) for row in rows]
+    assert all(usable(probe) and not complete(probe) for probe in fused)
+    assert complete(probe_of(profiles, rows[0], law))
+    assert own_bases(profiles, {HERE: fused}, {HERE: rates}) == {HERE: []}, "what the rest is made of is not known"

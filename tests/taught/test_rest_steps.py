@@ -1,0 +1,99 @@
+"""Steps of fusing runtimes that are no convolution, product or attention, from eager mode's operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.predict.history import History
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+from advisor.predict.rest_steps import rest
+from tests.invented_devices import some_profiles
+from tests.timed_operators import fused_probe, fusing, linear_law, probe_of
+
+
+def test_probes_that_tell_all_operators_tell_nothing_of_other_steps(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    """As runs of torch.compile that were stored with eager mode's operators: beside fused ones they bend no factors."""
+    eager, own = linear_law(12), linear_law(13)
+    fused = [fused_probe(profiles, row, own, fusing(eager)) for row in rows[:-3]]
+    whole = [probe_of(profiles, row, eager) for row in rows[-3:]]
+    each_ms = eager(profiles.operators)
+    (alone,) = rest(profiles, fused, each_ms)
+    (beside,) = rest(profiles, [*fused, *whole], each_ms)
+    assert beside.everywhere == pytest.approx(alone.everywhere)
+    assert rest(profiles, whole, each_ms) == []
+
+
+def steps_of(profiles: Profiles, row: int, true_ms: dict[tuple[str, str], NDArray[np.float64]]) -> Probe:
+    """A probe that tells one product and what each class of other steps takes."""
+    name, size = profiles.models["architecture"][row], int(profiles.models["img_size"][row])
+    product = TimedOperator(
+        "linear", "linear", 64, 1e3, 1e3, (), (), 1, ((1, 8),), ((1, 8),), count=1, time_ms=10.0
+    )  # fmt: skip
+    entries = [
+        TimedOperator(*step, 0, 0, 0, (), (), 1, (), (), count=1, time_ms=float(ms[row]))
+        for step, ms in true_ms.items()
+    ]
+    return Probe(name, size, sum(o.time_ms for o in (product, *entries)), (product, *entries))
+
+
+def summed_ms(profiles: Profiles, each_ms: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64]:
+    chosen = profiles.operators["name"].isin(names).to_numpy()
+    return np.asarray(profiles.counts @ np.where(chosen, each_ms, 0.0))
+
+
+def off_for(runtime: str, profiles: Profiles, rows: list[int], *, speed: float, n_probes: int) -> float:
+    """Mean error of networks that take 10 ms beside norms half and activations a quarter as slow as eager mode's."""
+    each_ms = linear_law(5)(profiles.operators)
+    ordinary = np.where(profiles.operators["bytes"] == profiles.operators["weight_bytes"], 0.5, 1.0)
+    true_ms = {
+        (BATCH_NORMS, "normalisation"): speed * 0.5 * summed_ms(profiles, ordinary * each_ms, ("batch_norm",)),
+        (REST, "activation"): speed * 0.25 * summed_ms(profiles, each_ms, ("relu", "gelu", "silu")),
+    }
+    given = [steps_of(profiles, row, true_ms) for row in rows[:: len(rows) // n_probes][:n_probes]]
+    held_out = np.setdiff1d(np.arange(len(profiles)), rows)
+    whole = sum(true_ms.values())[held_out] + 10.0
+    found = sum(steps.everywhere for steps in rest(profiles, given, each_ms, runtime=runtime))
+    return float(np.mean(np.abs(found[held_out] + 10.0 - whole) / whole))
+
+
+def test_three_probes_of_torch_compile_do(profiles: Profiles, rows: list[int]) -> None:
+    compiled, other = (
+        off_for(runtime, profiles, rows, speed=1.0, n_probes=3) for runtime in ("pytorch-compile", "onnxruntime")
+    )
+    assert compiled < 0.1
+    assert compiled < 0.7 * other
+
+
+def test_many_probes_correct_what_was_expected_of_torch_compile(profiles: Profiles, rows: list[int]) -> None:
+    assert off_for("pytorch-compile", profiles, rows, speed=3.0, n_probes=12) < 0.1
+
+
+_SUMS = (
+    "add", "mul", "div", "neg", "sub", "pow", "addcmul", "sqrt", "rsqrt", "square", "mean", "sum", "adaptive_avg_pool2d"
+)  # fmt: skip
+
+
+def test_normalised_weights_and_guards_are_told_from_other_norms_and_sums() -> None:
+    """In a runtime where norms of weights take nothing, and each operator has a guard."""
+    profiles = some_profiles(1)
+    each_ms = linear_law(5)(profiles.operators)
+    alone = profiles.operators["bytes"] == profiles.operators["weight_bytes"]
+    of_weights = (alone & (profiles.operators["name"] == "batch_norm")).to_numpy()
+    true_ms = {
+        (BATCH_NORMS, "normalisation"): 0.5 * summed_ms(profiles, np.where(of_weights, 0.0, each_ms), ("batch_norm",)),
+        (REST, "other"): 0.5 * summed_ms(profiles, each_ms, _SUMS) + 0.01 * profiles.models["n_operators"].to_numpy(),
+    }
+    small = profiles.models["macs"].to_numpy() < 8e9
+    odd = small & (np.asarray(profiles.counts @ of_weights) > 0)
+    given = [steps_of(profiles, int(row), true_ms) for row in np.flatnonzero(small)[::50]]
+    given += [steps_of(profiles, int(row), true_ms) for row in np.flatnonzero(odd)[::10]]
+    normed, other = rest(profiles, given, each_ms, runtime="pytorch-compile")
+    for found, step, most in ((normed, (BATCH_NORMS, "normalisation"), 0.03), (other, (REST, "other"), 0.09)):
+        off = np.abs(found.everywhere - true_ms[step]) / (10.0 + sum(true_ms.values()))
+        assert max(np.quantile(off[small], 0.9), np.quantile(off[odd], 0.9)) < most
