@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from advisor import workflows_calibrate
+from advisor import workflows_calibrate, workflows_measure
 from advisor.answer_json import plain
 from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
@@ -56,13 +56,13 @@ def calibrate(
 
 def _kept(store: Store, job_id: str) -> str:
     made = workflows_calibrate.calibration_of(store, job_id)
-    n = 0 if made is None else len(made.run_ids)
+    runs = workflows_measure.runs(store).set_index("run_id")["architecture"]
+    n = 0 if made is None else runs.loc[list(made.run_ids)].nunique()
     return f"Cancelled. {n} probe{' was' if n == 1 else 's were'} measured and {'is' if n == 1 else 'are'} kept."
 
 
 def _calibrated_record(found: Calibrated) -> dict[str, Any]:
     made = found.calibration
-    noisy = found.probes["verdict"] == "noisy"
     return {
         "calibration_id": made.calibration_id,
         "status": made.status,
@@ -72,7 +72,7 @@ def _calibrated_record(found: Calibrated) -> dict[str, Any]:
         "started_at": made.started_at,
         "seconds": found.seconds,
         "probes": [_probe_record(row) for row in found.probes.to_dict("records")],
-        "n_noisy": int(noisy.sum()),
+        "n_noisy": len(found.noisy),
         "n_slowed": len(found.known.slowed),
         "skipped": [{"architecture": name, "reason": reason} for name, reason in made.skipped],
         "drift": made.drift,

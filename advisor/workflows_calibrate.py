@@ -66,7 +66,8 @@ class Calibrated:
     """A calibration that has ended, with what is known by it.
 
     Attributes:
-        probes: Its probes that worked, in the order in which they were measured, as the query `own_runs` has them.
+        probes: Runs of its probes that worked, in the order in which they were measured, as the query `own_runs` has
+            them; a network may have several.
         seconds: Wall time from its turn to its end.
         problem: What went wrong beside single probes, in one sentence, or empty.
     """
@@ -78,10 +79,15 @@ class Calibrated:
     problem: str
 
     @property
+    def noisy(self) -> pd.DataFrame:
+        """Of every network without a steady run the last one."""
+        steady = self.probes.loc[self.probes["verdict"] == "steady", "architecture"]
+        return self.probes[~self.probes["architecture"].isin(steady)].drop_duplicates("architecture", keep="last")
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known before the predictions are trusted, one sentence each."""
-        found, made = [], self.calibration
-        noisy = self.probes[self.probes["verdict"] == "noisy"]
+        found, made, noisy, n = [], self.calibration, self.noisy, self.probes["architecture"].nunique()
         if made.drifted:
             assert made.drift is not None
             found.append(
@@ -91,7 +97,7 @@ class Calibrated:
         elif len(noisy):
             first = noisy.iloc[0]
             found.append(
-                f"{len(noisy)} of {len(self.probes)} probes were noisy, as {first['architecture']}: "
+                f"{len(noisy)} of {n} probes were noisy, as {first['architecture']}: "
                 f"{first['verdict_reasons']} Calibrate again when the machine is quiet."
             )
         if made.drift is None:
@@ -103,7 +109,7 @@ class Calibrated:
                 "that, and what is predicted holds for the full pace."
             )
         found += [f"{name} was skipped: {reason}" for name, reason in made.skipped]
-        if (n := self.probes["architecture"].nunique()) < N_PROBES:
+        if n < N_PROBES:
             more = "" if made.status == "stopped" else "; --budget-s gives them more time"
             found.append(f"{n} of {N_PROBES} probes were measured: more would narrow the intervals{more}.")
         return tuple(found)
@@ -125,9 +131,13 @@ def calibrate(
 
 
 def submit_calibration(
-    store: Store, asked: Asked, *, n_probes: int | None = None, budget_s: float = BUDGET_S
+    store: Store, asked: Asked, *, n_probes: int | None = None, budget_s: float = BUDGET_S,
+    looks: int = calibrating.LOOKS,
 ) -> str:  # fmt: skip
     """Queue a calibration of `N_PROBES` probes or another number; the id of its job.
+
+    Args:
+        looks: How often each probe is measured while there is time.
 
     Raises:
         BadQuestion: A budget that makes no sense.
@@ -143,7 +153,7 @@ def submit_calibration(
             order.extend(probe_order(store, asked))
             earlier_ms.extend(pulses_ms(store, asked.target))
         return calibrating.next_probe(
-            asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s, earlier_ms=earlier_ms
+            asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s, looks=looks, earlier_ms=earlier_ms
         )
 
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"

@@ -41,7 +41,8 @@ def unprobed(store: Store, target: str, knowns: Iterable[Known], *, batch_size: 
 def submit_probes(store: Store, asked: Iterable[Asked]) -> list[str]:
     """Queue a small calibration of each; the ids of the jobs."""
     return [
-        workflows_calibrate.submit_calibration(store, one, n_probes=N_PROBES, budget_s=BUDGET_S) for one in asked
+        workflows_calibrate.submit_calibration(store, one, n_probes=N_PROBES, budget_s=BUDGET_S, looks=1)
+        for one in asked
     ]  # fmt: skip
 
 

@@ -26,7 +26,9 @@ _Told = tuple[Setup, tuple[str, ...]]  # a setup and the runs that its predictio
 
 
 def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] = ()) -> list[Step]:
-    """How the predictions of a calibration tightened, one step a probe, from the fewest that tell anything.
+    """How the predictions of a calibration tightened, one step a network, from the fewest that tell anything.
+
+    What a network that was measured again has told belongs to the step of the last new one before.
 
     Args:
         beside: Calibrations of other setups that were there before: what they tell is shared.
@@ -35,11 +37,14 @@ def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] 
     from advisor.predict.predictor import MIN_PROBES
 
     others, probes = _others(one, beside), _probes(store, one.run_ids)
+    kept = [run_id for run_id in one.run_ids if run_id in probes]
     found = []
-    for n in range(MIN_PROBES, len(one.run_ids) + 1):
-        then = probes.get(one.run_ids[n]) if n < len(one.run_ids) else None
-        believed = _believed(store, (one.setup, one.run_ids[:n]), others)
-        found.append(step(n, believed, _profiles(store), then))
+    for n in range(1, len(kept) + 1):
+        known = {probes[run_id].key for run_id in kept[:n]}
+        then = probes[kept[n]] if n < len(kept) else None
+        if len(known) >= MIN_PROBES and (then is None or then.key not in known):
+            believed = _believed(store, (one.setup, tuple(kept[:n])), others)
+            found.append(step(len(known), believed, _profiles(store), then))
     return found
 
 

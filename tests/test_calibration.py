@@ -26,8 +26,8 @@ def broken(name: str) -> Run:
     return replace(one, request=replace(one.request, architecture=name))
 
 
-def follows(*runs: Run, n: int = 4, least: int = 3, budget_s: float = 60.0) -> str | None:
-    found = next_probe(CPU, ORDER, runs, n=n, least=least, budget_s=budget_s)
+def follows(*runs: Run, n: int = 4, least: int = 3, budget_s: float = 60.0, looks: int = 1) -> str | None:
+    found = next_probe(CPU, ORDER, runs, n=n, least=least, budget_s=budget_s, looks=looks)
     return None if found is None else found.architecture
 
 
@@ -133,6 +133,29 @@ def test_what_is_measured_again_waits_for_the_full_pace_as_long_as_there_is_time
     assert shortly is not None and shortly.patience_s == pytest.approx(1.5)  # of 16.5 s, beside the 15
     first = next_probe(CPU, ORDER, QUIET, n=4, least=3, budget_s=60.0)
     assert first is not None and (first.pulse_ms, first.patience_s) == (None, 0.0)
+
+
+def test_every_network_is_measured_a_second_time_while_there_is_time() -> None:
+    once = (*QUIET, paced("c", 1.0), paced("d", 1.0))
+    assert follows(*once, looks=2) == "a"
+    assert follows(*once, paced("a", 1.0), looks=2) == "b"
+    assert follows(*once, *once, looks=2) is None
+    assert follows(*once, *QUIET, budget_s=15.0, looks=2) is None  # six took 18 s, and 16.5 may be spent
+    assert follows(*QUIET, paced("c", 1.0), looks=2) == "d", "new ones come first"
+    assert next_probe(CPU, ORDER, once, n=4, least=3, budget_s=60.0) is not None, "as a calibration does by itself"
+
+
+def test_what_was_slow_comes_before_second_looks_and_is_measured_three_times_at_most() -> None:
+    restless = (*QUIET, paced("c", 1.2), paced("d", 1.0))
+    assert follows(*restless, looks=2) == "c"
+    assert follows(*restless, paced("c", 1.2), looks=2) == "c"
+    assert follows(*restless, paced("c", 1.2), paced("c", 1.2), looks=2) == "a"
+    assert follows(*restless, paced("c", 1.0), looks=2) == "a"
+
+
+def test_a_second_look_waits_for_the_full_pace_too() -> None:
+    again = next_probe(CPU, ORDER, (*QUIET, paced("c", 1.0), paced("d", 1.0)), n=4, least=3, budget_s=60.0)
+    assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE) and again.patience_s == 20.0
 
 
 def test_a_machine_that_is_slow_all_along_is_known_by_its_pulses_of_before() -> None:

@@ -26,6 +26,7 @@ from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulse_of, slowdown
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
 _TRIES = 3  # of a probe at the machine's full pace
+LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _PATIENCE_S = 20.0  # to wait for it, at most
 _EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
@@ -108,13 +109,13 @@ def new_id(asked: Asked, unique: str) -> str:
 
 def next_probe(
     asked: Asked, order: Sequence[str], runs: Sequence[Run], *, n: int, least: int, budget_s: float,
-    earlier_ms: Sequence[float] = (),
+    looks: int = LOOKS, earlier_ms: Sequence[float] = (),
 ) -> Request | None:  # fmt: skip
     """What is measured after those runs; None where there are enough, or the next one would not end in time.
 
     A network that failed is passed over, and the next in order takes its place. Once there are enough, those during
-    which the machine was not at its full pace are measured once more while there is time, the slowest first; each waits
-    until the machine is at its full pace again.
+    which the machine was not at its full pace are measured once more while there is time, the slowest first, then the
+    others until each was measured `looks` times; each waits until the machine is at its full pace again.
 
     Args:
         order: Architectures, most telling first.
@@ -123,6 +124,7 @@ def next_probe(
         least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
         budget_s: Of all probes; the next one is expected to take as long as those so far took on average. What is
             measured again may take a tenth longer.
+        looks: How often each network is measured while there is time; more often where the pulse was slow.
         earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
     """
     good = [run for run in runs if run.status == "ok"]
@@ -130,7 +132,7 @@ def next_probe(
     n_good = len({run.request.architecture for run in good})
     enough = n_good >= n
     full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
-    wanted = _slowed(good, tried, full_ms) if enough else list(order[len(tried) :])
+    wanted = _again(good, tried, full_ms, looks) if enough else list(order[len(tried) :])
     if not wanted or (len(runs) >= _GIVE_UP and not good):
         return None
     spent_s = sum(run.seconds for run in runs)
@@ -144,15 +146,20 @@ def next_probe(
     return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=min(left_s, _PATIENCE_S))
 
 
-def _slowed(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None) -> list[str]:
-    """Networks that were never measured at the machine's full pace and may be once more, the slowest first."""
+def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None, looks: int) -> list[str]:
+    """Networks that may be measured once more: those that never met full pace, the slowest first, then the others.
+
+    What others do on a machine makes a network slower and never faster, and does not always show in the pulse: the
+    fastest of its runs counts.
+    """
     slow = slowdowns(_pulses(good), full_ms)
     least: dict[str, float] = {}
     for run, by in zip(good, slow.tolist(), strict=True):
         name = run.request.architecture
         least[name] = min(by, least.get(name, by))
-    again = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
-    return sorted(again, key=lambda name: -least[name])
+    slowed = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
+    others = [name for name in least if name not in slowed and tried[name] < looks]
+    return [*sorted(slowed, key=lambda name: -least[name]), *sorted(others, key=lambda name: tried[name])]
 
 
 def _pulses(good: Sequence[Run]) -> list[float | None]:

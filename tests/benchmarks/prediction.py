@@ -167,7 +167,9 @@ def main(
             made = workflows_calibrate.calibrate(
                 store, workflows_calibrate.asked(runtime=name, precision=width), budget_s=budget_s
             )
-            print(f"{name} {width}: calibrated in {time.monotonic() - began:.0f} s with {len(made.probes)} probes")
+            n = made.probes["architecture"].nunique()
+            took_s = time.monotonic() - began
+            print(f"{name} {width}: calibrated in {took_s:.0f} s with {n} probes in {len(made.probes)} runs")
             print("\n".join(f"  {note}" for note in made.notes))
         taught.cache_clear()
         began = time.monotonic()  # a store that nothing was read from yet: as in a new process, imports aside

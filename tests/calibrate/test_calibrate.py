@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from advisor import workflows_calibrate, workflows_known, workflows_measure
+from advisor import workflows_calibrate, workflows_foretold, workflows_known, workflows_measure
 from advisor.errors import BadQuestion
 from advisor.measure import machine, rows
 from advisor.measure.job_state import JobState
@@ -56,10 +56,10 @@ def test_a_dozen_probes_are_measured_between_two_sentinels_and_predict_the_rest(
     found = workflows_calibrate.calibrate(lab.store, lab.here, on_change=seen.append)
     made = found.calibration
     assert (made.status, found.problem, found.notes) == ("complete", "", ())
-    assert found.probes["architecture"].tolist() == lab.order[:12]
-    assert len(workflows_measure.runs(lab.store)) == 14
+    assert found.probes["architecture"].tolist() == 2 * lab.order[:12], "each a second time, since there is time"
+    assert len(workflows_measure.runs(lab.store)) == 26
     assert (made.drift, made.drifted, made.skipped) == (0.0, False, ())
-    assert seen[-1].ended and seen[-1].n_done == 14 and seen[-1].title == "Calibration: pytorch-eager fp32"
+    assert seen[-1].ended and seen[-1].n_done == 26 and seen[-1].title == "Calibration: pytorch-eager fp32"
     assert made.calibration_id.startswith(PREFIX) and seen[-1].sweep_id == made.calibration_id
     assert found.known.n_probes == 13  # the sentinel was measured in the same setup
     told = found.known.frame()
@@ -95,7 +95,7 @@ def test_a_probe_that_fails_is_skipped_and_said_and_the_next_takes_its_place(lab
     lab.obey(latency_ms=lab.without(bad))
     found = lab.calibrate()
     assert found.calibration.skipped == ((bad, f"{bad} does not run here."),)
-    assert found.probes["architecture"].tolist() == [lab.order[i] for i in (0, 2, 3, 4, 5)]
+    assert found.probes["architecture"].tolist() == 2 * [lab.order[i] for i in (0, 2, 3, 4, 5)]
     assert found.notes == (f"{bad} was skipped: {bad} does not run here.",)
     assert found.calibration.status == "complete"
 
@@ -119,6 +119,27 @@ def test_noisy_probes_are_used_counted_and_said(lab: Lab, few: None) -> None:
     assert found.known.n_noisy == 2 and found.known.n_probes == 5 + 1
 
 
+def test_a_network_with_one_steady_run_is_not_noisy(lab: Lab, few: None) -> None:
+    found = lab.calibrate()
+    first, second = lab.order[:2]
+    runs = found.probes["architecture"].isin([first, second]).to_numpy().nonzero()[0]  # first, second, first, second
+    noisy = found.probes.assign(verdict="steady", verdict_reasons="")
+    noisy.loc[runs[[0, 1, 3]], ["verdict", "verdict_reasons"]] = ["noisy", "Others were busy."]
+    told = replace(found, probes=noisy)
+    assert told.noisy["architecture"].tolist() == [second]
+    assert told.notes == (
+        f"1 of 5 probes were noisy, as {second}: Others were busy. Calibrate again when the machine is quiet.",
+    )
+
+
+def test_predictions_tighten_from_network_to_network_whatever_was_measured_again(lab: Lab, few: None) -> None:
+    made = lab.calibrate().calibration
+    assert len(made.run_ids) == 10
+    steps = workflows_foretold.tightening(lab.store, made)
+    assert [one.n_probes for one in steps] == [3, 4, 5]
+    assert [one.then and one.then.architecture for one in steps] == [*lab.order[3:5], None]
+
+
 def test_the_sentinel_does_not_make_up_for_a_probe_that_failed(lab: Lab) -> None:
     lab.obey(latency_ms={name: lab.law["latency_ms"][name] for name in lab.order[:2]})
     with pytest.raises(BadQuestion, match=r"2 of 18 probes worked, and predictions need 3"):
@@ -133,7 +154,8 @@ def test_a_probe_of_a_slower_moment_is_measured_again_and_corrected_for_its_slow
     lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5 * ms[slowed]})
     workflows_measure.delete_runs(lab.store, list(workflows_measure.runs(lab.store)["run_id"]))
     found = lab.calibrate()
-    assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed, slowed]
+    others = [name for name in lab.order[:5] if name != slowed]
+    assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed, slowed, *others]
     assert found.notes == (
         "1 of 6 networks ran while the machine was up to 50 % slower than at its full pace: their latencies were "
         "corrected for that, and what is predicted holds for the full pace.",
