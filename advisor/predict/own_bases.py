@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.measure.run import REST
+from advisor.predict.activations import Activations, activations
 from advisor.predict.columns import Setup
 from advisor.predict.costs import KINDS
 from advisor.predict.factors import with_factors
@@ -40,6 +42,7 @@ _FUSED = 0.1  # what is expected to be left of classes that a runtime fuses
 _TOLD_APART = (POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT, ATTENTION)  # by runtimes that fuse operators
 # Runtimes that leave those to the libraries that eager mode calls. Others have kernels of their own: with them expected
 # to be like eager mode's, ONNX Runtime and OpenVINO are predicted worse.
+_ACTIVATION = "activation"  # the counter's class
 _OF_EAGER_MODE = frozenset({"pytorch-compile"})
 _FUSIBLE = np.array([kind in (NORMALISATION, ELEMENTWISE, "slow activation") for kind in KINDS])
 
@@ -82,8 +85,8 @@ def own_bases(
             total = np.log(lesson.class_ms.sum(axis=1))
             doubt = _beyond(lesson.doubt, profiles.rows([probe.key for probe in given]))
             found[setup] = [OwnBase(total, np.log(lesson.probe_ms), doubt, lesson.probe_doubt)]
-        elif (own := _told(profiles, given, rates[setup], setup, lesson)) is not None:
-            found[setup] = [_of_fused(own, lesson, profiles, given, setup.runtime)]
+        elif (own := _of_fused(lesson, profiles, given, rates[setup], setup)) is not None:
+            found[setup] = [own]
         else:
             found[setup] = [_of_sibling(lesson, profiles, given, fused) for fused in (1.0, _FUSED)]
     return found
@@ -97,37 +100,38 @@ def _lesson(
     return taught(profiles, told, tuple(rates), batch_size)
 
 
-def _told(
-    profiles: Profiles, probes: Sequence[Probe], rates: NDArray[np.float64], setup: Setup, lesson: Taught
-) -> Taught | None:  # fmt: skip
-    """What probes teach whose runtime tells its convolutions, products and attention apart; None where none does.
-
-    Args:
-        lesson: Of the setup whose operators were all timed.
-    """
-    like = lesson if setup.runtime in _OF_EAGER_MODE else None
-    return taught(profiles, tuple(probes), tuple(rates), setup.batch_size, _TOLD_APART, like)
-
-
 def _of_fused(
-    own: Taught, lesson: Taught, profiles: Profiles, probes: Sequence[Probe], runtime: str
-) -> OwnBase:  # fmt: skip
+    lesson: Taught, profiles: Profiles, probes: Sequence[Probe], rates: NDArray[np.float64], setup: Setup
+) -> OwnBase | None:  # fmt: skip
     """What a runtime's own convolutions, products and attention take, and its other steps by what they are made from.
 
+    None where no probe tells these apart.
+
     Args:
-        own: Of the classes that it tells apart.
         lesson: Of the setup whose operators were all timed.
+        rates: As published devices share them.
     """
+    like = lesson if setup.runtime in _OF_EAGER_MODE else None
+    within = _within(lesson, profiles, probes) if like is None else None
+    own = taught(profiles, tuple(probes), tuple(rates), setup.batch_size, _TOLD_APART, like, within)
+    if own is None:
+        return None
     rows = profiles.rows([probe.key for probe in probes])
     at_probes_ms, everywhere_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1)
     variance, probe_variance = np.square(own.doubt * everywhere_ms), np.square(own.probe_doubt * at_probes_ms)
-    for steps in rest(profiles, probes, lesson.each_ms, runtime=runtime):
+    for steps in rest(profiles, probes, lesson.each_ms, runtime=setup.runtime, within=within):
         at_probes_ms += steps.at_probes
         everywhere_ms += steps.everywhere
         probe_variance += np.square(steps.probe_doubt)
         variance += np.square(steps.doubt)
     doubt = _beyond(np.sqrt(variance) / everywhere_ms, rows)
     return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, np.sqrt(probe_variance) / at_probes_ms)
+
+
+def _within(lesson: Taught, profiles: Profiles, probes: Sequence[Probe]) -> Activations | None:
+    """Activations that a runtime computes within other steps; None of one that tells of activations alone."""
+    alone = any(o.name == REST and o.kind == _ACTIVATION and o.time_ms > 0 for one in probes for o in one.operators)
+    return None if alone else activations(profiles, tuple(lesson.each_ms.tolist()))
 
 
 def _of_sibling(lesson: Taught, profiles: Profiles, probes: Sequence[Probe], fused: float) -> OwnBase:

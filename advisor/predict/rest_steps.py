@@ -7,13 +7,15 @@ activation which is fast in one runtime and slow in another, or fused by it, is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from advisor.measure.run import BATCH_NORMS, MOVES, REST
+from advisor.predict.activations import Activations
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.factors import Sums, with_factors
 from advisor.predict.operator_model import complete, usable
@@ -22,7 +24,8 @@ from advisor.predict.profile import Profiles
 from advisor.predict.signature import ATTENTION, ELEMENTWISE, NORMALISATION, REDUCTION
 
 _SHRINK = 0.01  # a factor that is twice what is expected is as bad as an error of a tenth of a latency
-# What is expected of groups that a class of steps may be made from but is not named for: layouts change around them.
+# What is expected of groups that a class of steps may be made from but is not named for: layouts change around them,
+# and most of a class that is nearly always part of the convolution before it is not there, as sums and ReLU.
 _SIDE = 0.1
 # What the rest is made of, by what becomes of it: what only moves values is never fused, a sum or an activation may be.
 _GROUPS = (
@@ -56,19 +59,23 @@ class _Made(NamedTuple):
         held: How firmly, as of `with_factors`.
     """
 
-    of: Mapping[int, float]
+    of: dict[int, float]
     usual: float = 1.0
     held: float = 0.0
 
 
-_Steps = Mapping[tuple[str, str], _Made]
+_Steps = dict[tuple[str, str], _Made]
 # Of each entry of steps that no operator was found for, by name and class.
 _STEPS: _Steps = {
     (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 1.0}),
     (REST, "normalisation"): _Made({_NORMS: 1.0, _LAYER_NORMS: 1.0}),
-    (REST, "activation"): _Made(dict.fromkeys((_CLAMPS, _GELU, _SILU, _CURVES), 1.0)),
-    (MOVES, "other"): _Made(_AROUND | {_MOVES: 1.0}),
-    (REST, "other"): _Made(_AROUND | dict.fromkeys((_SUMS, _REDUCTIONS, _POOLS), 1.0)),
+    (REST, "activation"): _Made(dict.fromkeys((_GELU, _SILU, _CURVES), 1.0) | {_CLAMPS: _SIDE}),
+    (MOVES, "other"): _Made(dict.fromkeys((_NORMS, _LAYER_NORMS, _ATTENTION, _PADS), _SIDE) | {_MOVES: 1.0}),
+    (REST, "other"): _Made(_AROUND | dict.fromkeys((_REDUCTIONS, _POOLS), 1.0)),
+}
+# Where activations are no class of their own, those that are steps at all are among the others.
+_WITHIN: _Steps = _STEPS | {
+    (REST, "other"): _Made(_STEPS[REST, "other"].of | dict.fromkeys((_GELU, _SILU, _CURVES), 1.0))
 }
 # TorchInductor's kernels do what eager mode's operators do, several in one, so that less is read and written: as much
 # less as was seen on two EPYC cores. A network takes a quarter of a minute to compile there: few probes must do.
@@ -89,20 +96,23 @@ _FOLDED = frozenset({"dropout"})  # nothing is left of it
 
 
 def rest(
-    profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64], *, runtime: str = ""
+    profiles: Profiles, probes: Sequence[Probe], each_ms: NDArray[np.float64], *, runtime: str = "",
+    within: Activations | None = None,
 ) -> list[Sums]:  # fmt: skip
     """What each class of other steps takes in every network; none of those that take no time in any probe.
 
     Args:
         probes: Of a runtime that tells of its own steps.
-        runtime: Which that is.
         each_ms: Shape (n_operators,): what each row of the profiles' operators takes in eager mode.
+        runtime: Which that is.
+        within: Activations that it computes within other steps; None of one that tells of activations alone.
     """
     rows = profiles.rows([probe.key for probe in probes])
     latency_ms = np.array([probe.latency_ms for probe in probes])
-    group_ms = _groups_ms(profiles, each_ms)
+    group_ms = _groups_ms(profiles, each_ms, profiles.counts if within is None else within.others)
     found = []
-    for step, made in _OF_RUNTIME.get(runtime, _STEPS).items():
+    steps = _OF_RUNTIME.get(runtime, _STEPS if within is None else _WITHIN)
+    for step, made in steps.items():
         taken_ms = np.array([_taken_ms(probe, step) for probe in probes])
         if np.nansum(taken_ms) > 0:
             found.append(
@@ -122,7 +132,9 @@ def _taken_ms(probe: Probe, step: tuple[str, str]) -> float:
     return probe.latency_ms / whole_ms * sum(o.count * o.time_ms for o in probe.operators if (o.name, o.kind) == step)
 
 
-def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+def _groups_ms(
+    profiles: Profiles, each_ms: NDArray[np.float64], counts: sparse.csr_array
+) -> NDArray[np.float64]:  # fmt: skip
     """Shape (n_profiles, n_groups): what all operators of each group take in eager mode, and guards beside them."""
     operators = profiles.operators
     kinds = np.array(KINDS)[kinds_of(operators)]
@@ -132,6 +144,6 @@ def _groups_ms(profiles: Profiles, each_ms: NDArray[np.float64]) -> NDArray[np.f
         if kind in _GROUP_OF_KIND and name not in _FOLDED:
             group = _GROUP_OF_NAME.get(name, _GROUP_OF_KIND[kind])
             of_group[row, _WEIGHT_NORMS if alone and group == _BATCH_NORMS else group] = 1.0
-    found = np.asarray(profiles.counts @ (each_ms[:, None] * of_group))
+    found = np.asarray(counts @ (each_ms[:, None] * of_group))
     found[:, _GUARDS] = _GUARD_MS * profiles.models["n_operators"].to_numpy(np.float64)
     return found

@@ -177,6 +177,44 @@ def test_attention_unlike_that_of_the_probes_is_no_faster_than_products(
     assert np.median(told) > 0.4
 
 
+def test_attention_is_known_from_its_products_and_its_softmax(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    """A value of a softmax takes as long as 200 multiply-adds of a product, whether both are one operator or three.
+
+    One probe has attention as one operator, and three have it in parts, where the 90 % of the time that the softmax is
+    makes its MACs a poor guess.
+    """
+    plain = linear_law(17)
+
+    def law(operators: pd.DataFrame) -> NDArray[np.float64]:
+        macs, values, keys = (operators[name].to_numpy(np.float64) for name in ("macs", "out_values", "columns"))
+        scores = np.where(whole(operators), operators["products"] * operators["rows"] * keys, values * (macs == 0))
+        its = kinds_of(operators) == KINDS.index(ATTENTION)
+        return np.where(its, 0.002 + 2e-8 * macs + 4e-6 * scores, plain(operators))
+
+    frame = profiles.operators
+    its = kinds_of(frame) == KINDS.index(ATTENTION)
+    some = (1.0 * whole(frame), 1.0 * (its & ~whole(frame)), (its * frame["macs"]).to_numpy())
+    n_whole, n_parts, macs = (np.asarray(profiles.counts @ one) for one in some)
+    small = profiles.models["macs"].to_numpy() < 8e9
+    sole = int(np.flatnonzero(small & (n_whole > 0) & (n_parts == 0))[0])
+    parts = np.flatnonzero(small & (n_parts > 0) & (n_whole == 0))[:3].tolist()
+    probes = [probe_of(profiles, row, law) for row in (*rows[:6], *parts, sole) if n_whole[row] == 0 or row == sole]
+    true_ms = np.asarray(profiles.counts @ (law(frame) * its))
+    asked = (n_whole > 0) & (n_parts == 0) & (np.arange(len(profiles)) != sole)
+    told = lesson(profiles, probes, rates).class_ms[:, KINDS.index(ATTENTION)][asked]
+    by_macs = macs[asked] * true_ms[sole] / macs[sole]
+    off, off_by_macs = (np.median(np.abs(ms / true_ms[asked] - 1)) for ms in (told, by_macs))
+    assert asked.sum() >= 20
+    assert off < 0.15
+    assert off < 0.6 * off_by_macs
+
+
+def whole(operators: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.asarray(operators["name"].str.contains("attention"))
+
+
 def test_classes_that_are_not_asked_for_are_not_taught(
     profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
 ) -> None:

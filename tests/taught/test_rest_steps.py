@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.predict.activations import Activations, activations
 from advisor.predict.history import History
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
@@ -97,3 +98,23 @@ def test_normalised_weights_and_guards_are_told_from_other_norms_and_sums() -> N
     for found, step, most in ((normed, (BATCH_NORMS, "normalisation"), 0.03), (other, (REST, "other"), 0.09)):
         off = np.abs(found.everywhere - true_ms[step]) / (10.0 + sum(true_ms.values()))
         assert max(np.quantile(off[small], 0.9), np.quantile(off[odd], 0.9)) < most
+
+
+def test_activations_within_other_steps_are_no_steps_and_bend_no_factors(profiles: Profiles) -> None:
+    """In a runtime whose other steps are means, and the activations that follow no convolution."""
+    each_ms = linear_law(5)(profiles.operators)
+    found = activations(profiles, tuple(each_ms.tolist()))
+    curved = profiles.operators["name"].isin(["silu", "gelu"]).to_numpy()
+    alone_ms = np.asarray(found.others @ np.where(curved, each_ms, 0.0))
+    true_ms = {(REST, "other"): 0.2 * (alone_ms + summed_ms(profiles, each_ms, ("mean", "adaptive_avg_pool2d")))}
+    order = np.argsort(-alone_ms)
+    given = [steps_of(profiles, int(row), true_ms) for row in [*order[:12:2], *order[-60::10]]]
+    held_out = np.setdiff1d(np.arange(len(profiles)), profiles.rows([probe.key for probe in given]))
+
+    def off(within: Activations | None) -> float:
+        (steps,) = rest(profiles, given, each_ms, runtime="openvino", within=within)
+        wrong = np.abs(steps.everywhere - true_ms[REST, "other"])[held_out]
+        return float(np.mean(wrong / (10.0 + true_ms[REST, "other"][held_out])))
+
+    assert off(found) < 0.05
+    assert off(found) < 0.5 * off(None)
