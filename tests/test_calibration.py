@@ -153,6 +153,18 @@ def test_what_was_slow_comes_before_second_looks_and_is_measured_three_times_at_
     assert follows(*restless, paced("c", 1.0), looks=2) == "a"
 
 
+def noisy(name: str, pulse_ms: float = 1.0) -> Run:
+    return replace(paced(name, pulse_ms), verdict="noisy", verdict_reasons=("Others were busy.",))
+
+
+def test_disturbed_probes_are_measured_once_more_before_those_of_slower_moments() -> None:
+    disturbed = (*QUIET, paced("c", 1.3), noisy("d"))
+    assert follows(*disturbed) == "d"
+    assert follows(*disturbed, noisy("d")) == "c", "twice disturbed is not measured a third time"
+    assert follows(*disturbed, paced("d", 1.0)) == "c"
+    assert follows(*disturbed, paced("d", 1.0), paced("c", 1.0)) is None
+
+
 def test_a_second_look_waits_for_the_full_pace_too() -> None:
     again = next_probe(CPU, ORDER, (*QUIET, paced("c", 1.0), paced("d", 1.0)), n=4, least=3, budget_s=60.0)
     assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE) and again.patience_s == 20.0

@@ -27,6 +27,7 @@ PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing 
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
 _TRIES = 3  # of a probe at the machine's full pace
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
+_LOOKS_IF_NOISY = 2
 _PATIENCE_S = 20.0  # to wait for it, at most
 _EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
@@ -113,9 +114,10 @@ def next_probe(
 ) -> Request | None:  # fmt: skip
     """What is measured after those runs; None where there are enough, or the next one would not end in time.
 
-    A network that failed is passed over, and the next in order takes its place. Once there are enough, those during
-    which the machine was not at its full pace are measured once more while there is time, the slowest first, then the
-    others until each was measured `looks` times; each waits until the machine is at its full pace again.
+    A network that failed is passed over, and the next in order takes its place. Once there are enough, those that were
+    disturbed are measured once more while there is time, then those during which the machine was not at its full pace,
+    the slowest first, then the others until each was measured `looks` times; each waits until the machine is at its
+    full pace again.
 
     Args:
         order: Architectures, most telling first.
@@ -124,7 +126,7 @@ def next_probe(
         least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
         budget_s: Of all probes; the next one is expected to take as long as those so far took on average. What is
             measured again may take a tenth longer.
-        looks: How often each network is measured while there is time; more often where the pulse was slow.
+        looks: How often each network is measured while there is time; more often where it was disturbed or slow.
         earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
     """
     good = [run for run in runs if run.status == "ok"]
@@ -147,19 +149,22 @@ def next_probe(
 
 
 def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None, looks: int) -> list[str]:
-    """Networks that may be measured once more: those that never met full pace, the slowest first, then the others.
+    """Networks that may be measured once more: noisy ones, those that never met full pace, the slowest first, others.
 
     What others do on a machine makes a network slower and never faster, and does not always show in the pulse: the
-    fastest of its runs counts.
+    fastest of its runs counts. A run that was disturbed can be off by a factor of 40, a slow moment by a third.
     """
     slow = slowdowns(_pulses(good), full_ms)
     least: dict[str, float] = {}
     for run, by in zip(good, slow.tolist(), strict=True):
         name = run.request.architecture
         least[name] = min(by, least.get(name, by))
+    steady = {run.request.architecture for run in good if run.verdict == "steady"}
+    noisy = [name for name in least if name not in steady and tried[name] < max(looks, _LOOKS_IF_NOISY)]
     slowed = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
-    others = [name for name in least if name not in slowed and tried[name] < looks]
-    return [*sorted(slowed, key=lambda name: -least[name]), *sorted(others, key=lambda name: tried[name])]
+    others = [name for name in least if tried[name] < looks]
+    ranked = [*noisy, *sorted(slowed, key=lambda name: -least[name]), *sorted(others, key=lambda name: tried[name])]
+    return list(dict.fromkeys(ranked))
 
 
 def _pulses(good: Sequence[Run]) -> list[float | None]:
