@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import AT_FULL_PACE, pulse_of, quickest_ms, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, DISTURBED, pulse_of, quickest_ms, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.staleness import in_a_sentence
@@ -218,15 +218,20 @@ def _n_networks(found: Iterable[int], profiles: Profiles) -> int:
 
 
 def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
-    """Of every network the run at the machine's fullest pace; of several the newest steady one, else the newest.
+    """Of every network's runs that were not disturbed the one at the machine's fullest pace (see `pace.fullest`); of
+    several the fastest steady one, else the fastest.
 
     Args:
         own: As of `_measured`.
     """
+    network = ["architecture", "img_size"]
     kept = own[[key in profiles.positions for key in zip(own["architecture"], own["img_size"], strict=True)]]
     slow = np.maximum(slowdowns(list(kept["pulse_ms"])), AT_FULL_PACE)
-    ranked = kept.assign(slow=slow, noisy=kept["verdict"] == "noisy").sort_values(["slow", "noisy"], kind="stable")
-    return ranked.drop_duplicates(["architecture", "img_size"]).sort_values(["architecture", "img_size"])
+    kept = kept.assign(slow=slow, noisy=kept["verdict"] == "noisy")
+    fast = kept[kept["latency_ms"] <= DISTURBED * kept.groupby(network)["latency_ms"].transform("min")]
+    return (
+        fast.sort_values(["slow", "noisy", "latency_ms"], kind="stable").drop_duplicates(network).sort_values(network)
+    )
 
 
 def _probes(store: Store, runs: Mapping[Setup, pd.DataFrame]) -> dict[Setup, tuple[Probe, ...]]:

@@ -105,6 +105,13 @@ def test_of_several_runs_of_a_network_the_one_at_the_fullest_pace_counts() -> No
     assert fullest([*others, full, slow])[0] == full
 
 
+def test_a_run_that_was_disturbed_does_not_count_though_its_pulse_was_full() -> None:
+    """As where threads waited for one another: a second a pass, and a pulse as ever."""
+    stalled, slow, others = probe("a", 400.0, 1.0), probe("a", 12.0, 1.2), [probe(name, 5.0, 1.0) for name in "bcd"]
+    assert fullest([stalled, slow, *others])[0] == slow
+    assert fullest([slow, *others, stalled])[0] == slow
+
+
 def test_of_several_runs_at_full_pace_the_fastest_counts() -> None:
     within = math.nextafter(AT_FULL_PACE, 0)
     first, second = probe("a", 10.0, 1.0), probe("a", 9.0, within)

@@ -21,6 +21,7 @@ from advisor.predict.probe import Probe
 # about as fast as one that a quarter reaches.
 _FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
+DISTURBED = 1.25  # a run this much slower than another of the same network was disturbed, whatever its pulse
 # Networks suffer as the pulse does, give or take all of it: some hardly do, some twice as much.
 DOUBT = 1.0
 # A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
@@ -66,13 +67,19 @@ def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
 
 
 def fullest(probes: Sequence[Probe]) -> list[Probe]:
-    """Every network once, in order of name and size: of several runs the one at the fullest pace, then the faster.
+    """Every network once, in order of name and size: of its runs that were not disturbed the one at the fullest pace,
+    then the faster.
 
-    What others do on a machine makes a network slower and never faster.
+    What others do on a machine makes a network slower and never faster, and does not always show in the pulse.
     """
     slow = np.maximum(slowdowns([probe.pulse_ms for probe in probes]), AT_FULL_PACE)
+    least: dict[tuple[str, int], float] = {}
+    for probe in probes:
+        least[probe.key] = min(probe.latency_ms, least.get(probe.key, probe.latency_ms))
     found: dict[tuple[str, int], tuple[float, float, Probe]] = {}
     for probe, by in zip(probes, slow.tolist(), strict=True):
+        if probe.latency_ms > DISTURBED * least[probe.key]:
+            continue
         known = found.get(probe.key)
         if known is None or (by, probe.latency_ms) < known[:2]:
             found[probe.key] = by, probe.latency_ms, probe
