@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from math import prod
 from typing import Any
@@ -127,18 +126,6 @@ def test_columns_are_those_of_the_shapes(profiles: Profiles) -> None:
 
 def shape(text: str) -> tuple[int, ...]:
     return () if text == "scalar" else tuple(map(int, text.split("x")))
-
-
-def test_the_whole_zoo_is_loaded_quickly(profiles: Profiles) -> None:
-    """0.05 s on an idle core; the best of five, as other processes may run beside the tests."""
-
-    def load() -> float:
-        profile_files._load.cache_clear()
-        began = time.perf_counter()
-        assert profile_files.load().features.shape[0] == len(profiles)
-        return time.perf_counter() - began
-
-    assert min(load() for _ in range(5)) < 0.3
 
 
 # -- timm's published table ----------------------------------------------------------------------------
