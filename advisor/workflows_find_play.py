@@ -173,7 +173,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             if earlier is None or tested[option].latency_ms == result.p50:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
-            extra = (*extra, (place, row, _probe(case.options.named(option), run.measured)))
+            extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
             believed = _anew(case, extra)
         steps.append(Step(option, run, before, choice, beaten, None if run.measured is None else tested[option]))
     after = choose(accuracy, believed, tested, budget, failed=failed)
@@ -205,9 +205,9 @@ def may_have_missed(case: Case, played: Played) -> Missed:
     return missed(setups)
 
 
-def _probe(key: tuple[str, int], found: Measured) -> Probe:
+def _probe(key: tuple[str, int], found: Measured, noisy: bool) -> Probe:
     pulse_ms, times_ms = pulse_of(found.environment.get("pulse_ms")), found.latency.times_ms
-    return Probe(*key, found.latency.p50, pulse_ms=pulse_ms, quickest_ms=quickest_ms(times_ms))
+    return Probe(*key, found.latency.p50, pulse_ms=pulse_ms, quickest_ms=quickest_ms(times_ms), noisy=noisy)
 
 
 def _anew(case: Case, extra: Extra) -> Posterior:

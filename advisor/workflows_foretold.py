@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from advisor import workflows_predict
+from advisor import workflows_known, workflows_predict
 from advisor.evidence.store import Store
 from advisor.measure.sweep import SENTINEL
-from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
-from advisor.predict.pace import pulse_of, quickest_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -113,22 +110,5 @@ def _profiles(store: Store) -> Profiles:
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:
     """Those runs as probes, in their order, but for any that was deleted in the meantime."""
-    known = store.frame("own_latencies").set_index("run_id")
-    listed = known.loc[[run_id for run_id in run_ids if run_id in known.index]]
-    if listed.empty:
-        return {}
-    details = store.query("run_details", run_ids=list(run_ids)).to_dict("records")
-    operators = {row["run_id"]: calibrating.operators_of(row["operators"]) for row in details}
-    quickest = {row["run_id"]: quickest_ms(row["times_ms"]) for row in details}
-    pulses = {row["run_id"]: pulse_of(json.loads(row["environment"]).get("pulse_ms")) for row in details}
-    return {
-        row["run_id"]: Probe(
-            str(row["architecture"]),
-            int(row["img_size"]),
-            float(row["latency_ms"]),
-            operators[row["run_id"]],
-            pulses[row["run_id"]],
-            quickest[row["run_id"]],
-        )
-        for row in listed.reset_index().to_dict("records")
-    }
+    own = workflows_known.own_latencies(store).set_index("run_id", drop=False)
+    return workflows_known.probes_of(store, own.loc[[run_id for run_id in run_ids if run_id in own.index]])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pandas as pd
 
 from advisor import workflows_measure, workflows_predict
@@ -21,7 +20,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import AT_FULL_PACE, DISTURBED, pulse_of, quickest_ms, slowdowns
+from advisor.predict.pace import fullest, pulse_of, quickest_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.staleness import in_a_sentence
@@ -60,7 +59,7 @@ def _calibrations(store: Store, _version: str) -> tuple[Calibration, ...]:
 
     listed = workflows_measure.runs(store, deleted=True)
     listed = listed[listed["sweep_id"].str.startswith(calibrating.PREFIX)]
-    own = _own_latencies(store)
+    own = own_latencies(store)
     own = own[own["run_id"].isin(set(listed["run_id"]))]
     setups = dict(zip(own["run_id"], own["setup"], strict=True))
     named = dict(zip(own["run_id"], own["device"], strict=True))
@@ -75,7 +74,7 @@ def _calibrations(store: Store, _version: str) -> tuple[Calibration, ...]:
     return tuple(newest)
 
 
-def _own_latencies(store: Store) -> pd.DataFrame:
+def own_latencies(store: Store) -> pd.DataFrame:
     """The query `own_latencies` with the setup of each, and what its device is called."""
     found = store.frame("own_latencies")
     devices = store.frame("devices").set_index("device_id")
@@ -115,7 +114,7 @@ def _now(target: str) -> dict[str, str]:
 
 def pulses_ms(store: Store, target: str) -> list[float]:
     """The pulse of every own run on a target of this machine, newest first."""
-    own = _own_latencies(store)
+    own = own_latencies(store)
     here = own["device_id"] == machine.machine(target).device_id
     return [float(ms) for ms in own.loc[here, "pulse_ms"] if ms is not None]
 
@@ -174,14 +173,15 @@ def _known(
         return ()
     past, prior = workflows_predict.published(store)
     past = _widened(past, also) if also else past
-    own = _own_latencies(store)
+    own = own_latencies(store)
     own = own if before is None else own[own["run_id"] < before]
     runs = {setup: own[own["setup"] == setup] for setup in sorted(made)}
     measured = {setup: _measured(here, past.profiles) for setup, here in runs.items()}
     measured = {setup: found for setup, found in measured.items() if _n_networks(found, past.profiles) >= MIN_PROBES}
     if not measured:
         return ()
-    probes = _probes(store, {setup: _fullest(runs[setup], past.profiles) for setup in measured})
+    counted = {setup: _fullest(runs[setup], past.profiles) for setup in measured}
+    probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
     return tuple(
         Known(
@@ -218,34 +218,24 @@ def _n_networks(found: Iterable[int], profiles: Profiles) -> int:
 
 
 def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
-    """Of every network's runs that were not disturbed the one at the machine's fullest pace (see `pace.fullest`); of
-    several the fastest steady one, else the fastest.
-
-    Args:
-        own: As of `_measured`.
-    """
-    network = ["architecture", "img_size"]
-    kept = own[[key in profiles.positions for key in zip(own["architecture"], own["img_size"], strict=True)]]
-    slow = np.maximum(slowdowns(list(kept["pulse_ms"])), AT_FULL_PACE)
-    kept = kept.assign(slow=slow, noisy=kept["verdict"] == "noisy")
-    fast = kept[kept["latency_ms"] <= DISTURBED * kept.groupby(network)["latency_ms"].transform("min")]
-    return (
-        fast.sort_values(["slow", "noisy", "latency_ms"], kind="stable").drop_duplicates(network).sort_values(network)
-    )
+    """Of every network with a profile the run that counts, see `pace.fullest`; `own` is as of `_measured`."""
+    networks = list(zip(own["architecture"], own["img_size"], strict=True))
+    own = own[[network in profiles.positions for network in networks]]
+    noisy = own["verdict"] == "noisy"
+    kept = [network for network in networks if network in profiles.positions]
+    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["pulse_ms"].tolist(), noisy.tolist())]
 
 
-def _probes(store: Store, runs: Mapping[Setup, pd.DataFrame]) -> dict[Setup, tuple[Probe, ...]]:
-    details = _details(store, (run_id for found in runs.values() for run_id in found["run_id"]))
+def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
+    """By run, those rows of `own_latencies` as probes, in their order."""
+    details = _details(store, own["run_id"])
     return {
-        setup: tuple(
-            Probe(
-                one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
-                calibrating.operators_of(details[one["run_id"]]["operators"]), one["pulse_ms"],
-                quickest_ms(details[one["run_id"]]["times_ms"]),
-            )
-            for one in found.to_dict("records")
+        one["run_id"]: Probe(
+            one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
+            calibrating.operators_of(details[one["run_id"]]["operators"]), one["pulse_ms"],
+            quickest_ms(details[one["run_id"]]["times_ms"]), one["verdict"] == "noisy",
         )
-        for setup, found in runs.items()
+        for one in own.to_dict("records")
     }  # fmt: skip
 
 

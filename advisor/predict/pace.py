@@ -8,11 +8,12 @@ so the quickest stretch of each counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from advisor.predict.probe import Probe
@@ -21,7 +22,7 @@ from advisor.predict.probe import Probe
 # about as fast as one that a quarter reaches.
 _FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-DISTURBED = 1.25  # a run this much slower than another of the same network was disturbed, whatever its pulse
+DISTURBED = 1.25  # a run, or a pass, this much slower than another of its network was disturbed, whatever its pulse
 # Networks suffer as the pulse does, give or take all of it: some hardly do, some twice as much.
 DOUBT = 1.0
 # A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
@@ -38,11 +39,15 @@ def pulse_of(taken: Any) -> float | None:
 
 
 def quickest_ms(times_ms: Sequence[float]) -> float | None:
-    """The least median of stretches of a series of times, in their order: the one that was least disturbed."""
+    """The least median of stretches of a series of times, in their order: the one that was least disturbed.
+
+    Where even that one was disturbed, as where most of a few passes had to wait for a core, the least time.
+    """
     if not len(times_ms):
         return None
     stretches = np.array_split(np.asarray(times_ms, dtype=np.float64), _n_stretches(len(times_ms)))
-    return min(float(np.median(stretch)) for stretch in stretches)
+    quickest, least = min(float(np.median(stretch)) for stretch in stretches), float(min(times_ms))
+    return least if quickest > DISTURBED * least else quickest
 
 
 def _n_stretches(n_times: int) -> int:
@@ -66,24 +71,23 @@ def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
     return float(np.median([ms for ms in known if ms <= AT_FULL_PACE * np.quantile(known, _FAST)])) if known else None
 
 
-def fullest(probes: Sequence[Probe]) -> list[Probe]:
-    """Every network once, in order of name and size: of its runs that were not disturbed the one at the fullest pace,
-    then the faster.
+def fullest(
+    networks: Sequence[Hashable], latencies_ms: Sequence[float], pulses_ms: Sequence[float | None],
+    noisy: Sequence[bool],
+) -> list[int]:  # fmt: skip
+    """Which run of every network counts, in order of network: of those that were not disturbed the one at the fullest
+    pace, then a steady one, then the fastest.
 
     What others do on a machine makes a network slower and never faster, and does not always show in the pulse.
+
+    Args:
+        networks: Of each run, comparable.
     """
-    slow = np.maximum(slowdowns([probe.pulse_ms for probe in probes]), AT_FULL_PACE)
-    least: dict[tuple[str, int], float] = {}
-    for probe in probes:
-        least[probe.key] = min(probe.latency_ms, least.get(probe.key, probe.latency_ms))
-    found: dict[tuple[str, int], tuple[float, float, Probe]] = {}
-    for probe, by in zip(probes, slow.tolist(), strict=True):
-        if probe.latency_ms > DISTURBED * least[probe.key]:
-            continue
-        known = found.get(probe.key)
-        if known is None or (by, probe.latency_ms) < known[:2]:
-            found[probe.key] = by, probe.latency_ms, probe
-    return [found[key][2] for key in sorted(found)]
+    runs = pd.DataFrame({"network": list(networks), "ms": latencies_ms, "noisy": noisy})
+    runs["slow"] = np.maximum(slowdowns(pulses_ms), AT_FULL_PACE)
+    counted = runs[runs["ms"] <= DISTURBED * runs.groupby("network")["ms"].transform("min")]
+    ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
+    return [int(row) for row in ranked.drop_duplicates("network").index]
 
 
 def at_full_pace(
@@ -92,7 +96,7 @@ def at_full_pace(
     """Every network once, with the latency that it has at the machine's full pace, and how much that is in doubt.
 
     The quickest stretch of a series is quicker than its median by chance too: what is usual among the probes is added
-    back to all.
+    back to all, but for those of which most was disturbed.
 
     Args:
         probes: Of one setup.
@@ -101,10 +105,12 @@ def at_full_pace(
     Returns:
         The probes, in order of name and size, and a standard deviation of each logarithm.
     """
-    once = fullest(probes)
+    columns = zip(*((probe.key, probe.latency_ms, probe.pulse_ms, probe.noisy) for probe in probes), strict=True)
+    once = [probes[row] for row in fullest(*columns)]
     slow = slowdowns([probe.pulse_ms for probe in once], full_ms)
     by_chance = [probe.latency_ms / probe.quickest_ms for probe in once if probe.quickest_ms is not None]
-    usual = float(np.median(by_chance)) if by_chance else 1.0
+    undisturbed = [factor for factor in by_chance if factor <= DISTURBED]
+    usual = float(np.median(undisturbed)) if undisturbed else 1.0
     latencies = [probe.latency_ms if probe.quickest_ms is None else usual * probe.quickest_ms for probe in once]
     full = np.array(latencies) / slow
     corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]

@@ -16,6 +16,7 @@ class Probe:
         operators: What each operator inside it took, where that was measured.
         pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
         quickest_ms: The same by its quickest stretch, see `pace.quickest_ms`; None where single times are not known.
+        noisy: Whether its measurement was.
     """
 
     architecture: str
@@ -24,6 +25,7 @@ class Probe:
     operators: tuple[TimedOperator, ...] = ()
     pulse_ms: float | None = None
     quickest_ms: float | None = None
+    noisy: bool = False
 
     @property
     def key(self) -> tuple[str, int]:
