@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step
     from advisor.predict.predictor import Posterior
 
-_Told = tuple[Setup, tuple[str, ...]]  # a setup and the runs that its predictions are made from
+_Told = tuple[Setup, tuple[Probe, ...]]  # a setup and what its predictions are made from
 
 
 def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] = ()) -> list[Step]:
@@ -33,15 +33,15 @@ def tightening(store: Store, one: Calibration, *, beside: Sequence[Calibration] 
     from advisor.predict.foretold import step
     from advisor.predict.predictor import MIN_PROBES
 
-    others, probes = _others(one, beside), _probes(store, one.run_ids)
-    kept = [run_id for run_id in one.run_ids if run_id in probes]
+    probes, others, version = _probes(store, one.run_ids), _others(store, one, beside), store.published_hash()
+    kept = list(probes.values())
     found = []
     for n in range(1, len(kept) + 1):
-        known = {probes[run_id].key for run_id in kept[:n]}
-        then = probes[kept[n]] if n < len(kept) else None
+        known = {probe.key for probe in kept[:n]}
+        then = kept[n] if n < len(kept) else None
         if len(known) >= MIN_PROBES and (then is None or then.key not in known):
-            believed = _believed(store, (one.setup, tuple(kept[:n])), others)
-            found.append(step(len(known), believed, _profiles(store), then))
+            believed, profiles = _learned(store, (one.setup, tuple(kept[:n])), others, version)
+            found.append(step(len(known), believed, profiles, then))
     return found
 
 
@@ -68,9 +68,10 @@ def foretold(store: Store, one: Known, *, beside: Sequence[Known] = ()) -> list[
     )
     if not later:
         return []
-    others = _others(made, [known.calibration for known in beside])
-    believed = _believed(store, (one.setup, made.run_ids), others)
-    return held(believed, _profiles(store), list(_probes(store, later).values()))
+    told = one.setup, tuple(_probes(store, made.run_ids).values())
+    others = _others(store, made, [known.calibration for known in beside])
+    believed, profiles = _learned(store, told, others, store.published_hash())
+    return held(believed, profiles, list(_probes(store, later).values()))
 
 
 def _measured_before(store: Store, one: Known) -> set[tuple[str, int]]:
@@ -83,29 +84,24 @@ def _measured_before(store: Store, one: Known) -> set[tuple[str, int]]:
     return set(zip(known["architecture"], known["img_size"], strict=True))
 
 
-def _others(one: Calibration, beside: Sequence[Calibration]) -> tuple[_Told, ...]:
+def _others(store: Store, one: Calibration, beside: Sequence[Calibration]) -> tuple[_Told, ...]:
+    """What the calibrations of other setups had told when one began."""
     from advisor.predict.predictor import MIN_PROBES
 
-    earlier = [(other.setup, tuple(r for r in other.run_ids if r < one.run_ids[0])) for other in beside]
-    return tuple((setup, ids) for setup, ids in earlier if setup != one.setup and len(ids) >= MIN_PROBES)
-
-
-def _believed(store: Store, told: _Told, others: tuple[_Told, ...]) -> Posterior:
-    """What is believed of every network; runs never change, so it is kept by their ids and what is published."""
-    return _learned(store, told, others, store.published_hash())
+    earlier = {
+        other.setup: _probes(store, [run_id for run_id in other.run_ids if run_id < one.run_ids[0]])
+        for other in beside if other.setup != one.setup
+    }  # fmt: skip
+    return tuple((setup, tuple(told.values())) for setup, told in earlier.items() if len(told) >= MIN_PROBES)
 
 
 @functools.lru_cache(maxsize=64)
-def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: str) -> Posterior:
+def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: str) -> tuple[Posterior, Profiles]:
+    """What is believed of every network."""
     from advisor.predict.predictor import Predictor
 
     past, prior = workflows_predict.published(store)
-    probes = {setup: list(_probes(store, run_ids).values()) for setup, run_ids in (told, *others)}
-    return Predictor(past, prior).fit(probes).posterior(told[0])
-
-
-def _profiles(store: Store) -> Profiles:
-    return workflows_predict.published(store)[0].profiles
+    return Predictor(past, prior).fit(dict([told, *others])).posterior(told[0]), past.profiles
 
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:

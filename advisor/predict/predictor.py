@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import gammaln
 from scipy.stats import norm
+from threadpoolctl import ThreadpoolController
 
 from advisor.errors import BadQuestion
 from advisor.predict.belief import SPEED, Belief, Scales, belief
@@ -36,6 +38,12 @@ _NEARNESS = (1.0, 0.5, 0.25)
 _NOISINESS = {1.0: 0.75, 3.0: 0.2, 9.0: 0.05}
 _LEAST_NOISE = 0.01  # of a logarithm: published figures have three or four digits, and a second run differs by more
 QUANTILES = (0.05, 0.5, 0.95)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _on_one_thread(function: _Function) -> _Function:
+    """Its algebra is on matrices so small that more threads take no less time, but of cores that may be being timed."""
+    return cast(_Function, ThreadpoolController().wrap(limits=1, user_api="blas")(function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ class _Guesses:
     nearer: bool
 
 
+@_on_one_thread
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
     wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), doubt: NDArray[np.float64] | float = 0.0,
@@ -193,6 +202,7 @@ class Predictor:
         self.past = past
         self.prior = prior
 
+    @_on_one_thread
     def fit(self, probes: Mapping[Setup, Sequence[Probe]]) -> Predictor:
         """Learn setups of one device from the probes of each.
 
