@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from advisor.predict import profile_files
 from advisor.predict.columns import Column, Setup
 from advisor.predict.costs import KINDS, TERMS, costs
+from advisor.predict.history import History, history
 from advisor.predict.profile import Profiles
 
 CPU = Setup("cpu", "cpu-a", "infer", "pytorch-eager", "torch 2", "", "", "fp32", "nchw", 1)
@@ -40,3 +41,8 @@ def invented(profiles: Profiles, setup: Setup, seed: int, *, noise: float = NOIS
     exact = costs(profiles, setup.batch_size) @ rates_of(seed)
     factors = np.exp(np.random.default_rng(seed + 1000).normal(0, noise, len(profiles)))
     return Column(setup, np.arange(len(profiles), dtype=np.intp), np.asarray(exact * factors))
+
+
+def invented_cpus(profiles: Profiles, n: int) -> History:
+    """What so many of them, cpu-0 and on, say over all profiles."""
+    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(n)])

@@ -27,12 +27,12 @@ from advisor.measure.request import Request
 from advisor.measure.run import Parity, Run
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
-from advisor.predict.history import History, history
+from advisor.predict.history import History
 from advisor.records import Question
 from advisor.workflows_find_play import Case, next_request
 from tests import run_data
 from tests.calibration_lab import VERSIONS, Lab, opened
-from tests.invented_devices import invented, setup_of, some_profiles
+from tests.invented_devices import invented_cpus, some_profiles
 from tests.small_data import I7_MS
 from tests.waiting import until
 
@@ -45,7 +45,7 @@ def past() -> History:
     shipped = some_profiles(1)
     named = {shipped.positions[key] for key in I7_MS if key in shipped.positions}
     profiles = shipped.only(sorted({*range(0, len(shipped), 15), shipped.positions[SENTINEL, 224], *named}))
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+    return invented_cpus(profiles, 3)
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from advisor.evidence.store import Store
 from advisor.predict import hole_files
 from advisor.predict.belief import belief
 from advisor.predict.columns import Column, columns
-from advisor.predict.history import History, history
+from advisor.predict.history import History
 from advisor.predict.holes import Filled, HeldOut, family_folds, filled, held_out, within_hull
 from advisor.predict.predictor import Posterior, Prior, posterior
 from advisor.predict.profile import Profiles
 from advisor.records import Question
 from tests.conftest import ROOT
-from tests.invented_devices import CPU, invented, setup_of, some_profiles
+from tests.invented_devices import CPU, invented, invented_cpus, setup_of, some_profiles
 
 GOOD = HeldOut(CPU, 60, 12, 0.9, 0.88, 0.08)
 
@@ -32,7 +32,7 @@ def profiles() -> Profiles:
 
 @pytest.fixture(scope="module")
 def past(profiles: Profiles) -> History:
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+    return invented_cpus(profiles, 3)
 
 
 def part(column: Column, rows: np.ndarray) -> Column:

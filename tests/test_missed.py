@@ -7,9 +7,8 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from advisor.predict.belief import Scales, belief
-from advisor.predict.history import history
 from advisor.predict.missed import Unmeasured, correlation, missed
-from tests.invented_devices import CPU, invented, setup_of, some_profiles
+from tests.invented_devices import CPU, invented_cpus, some_profiles
 
 CHANCES, GAINS = np.array([0.3, 0.5, 0.1]), np.array([3.0, 1.0, 5.0])
 DRAWS = 200_000
@@ -48,7 +47,7 @@ def test_nothing_left_is_nothing_missed(setups: list[Unmeasured]) -> None:
 
 def test_relatives_deviate_together_and_a_probe_tells_of_its_own() -> None:
     profiles = some_profiles(20)
-    past = history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(2)])
+    past = invented_cpus(profiles, 2)
     believed, rows = belief(past, CPU), np.arange(len(profiles))
     found = correlation(believed, Scales(), np.arange(0, len(profiles), 8), rows)
     assert np.diag(found) == pytest.approx(1.0)
@@ -62,7 +61,7 @@ def test_relatives_deviate_together_and_a_probe_tells_of_its_own() -> None:
 def test_a_correlation_agrees_with_conditioning_a_normal_distribution() -> None:
     """The same by the formula for the covariance of all that is not measured, inverted at once."""
     profiles = some_profiles(60)
-    past = history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(2)])
+    past = invented_cpus(profiles, 2)
     believed, scales = belief(past, CPU), Scales()
     probes, wanted = np.array([0, 7, 11]), np.array([3, 5, 20])
     every = np.concatenate([probes, wanted])

@@ -19,7 +19,7 @@ from advisor.predict.predictor import Posterior, Predictor, Prior, Probe, poster
 from advisor.predict.priors import learned
 from advisor.predict.probes import CHEAP, chosen
 from advisor.predict.profile import Profiles
-from tests.invented_devices import CPU, invented, rates_of, setup_of, some_profiles
+from tests.invented_devices import CPU, invented, invented_cpus, rates_of, setup_of, some_profiles
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def profiles() -> Profiles:
 
 @pytest.fixture(scope="module")
 def past(profiles: Profiles) -> History:
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(4)])
+    return invented_cpus(profiles, 4)
 
 
 @pytest.fixture(scope="module")

@@ -14,17 +14,6 @@ from advisor.predict import signature as classes
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.signature import (
-    DENSE,
-    DEPTHWISE,
-    ELEMENTWISE,
-    GROUPED,
-    NORMALISATION,
-    POINTWISE,
-    PRODUCT,
-    STEM,
-    signature,
-)
 
 Law = Callable[[pd.DataFrame], NDArray[np.float64]]  # ms of each operator of a frame of profiles
 
@@ -85,7 +74,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def fusing(law: Law) -> Law:
     """A runtime that is a quarter faster and pays nothing for normalisation and activations."""
-    free = [kind in (NORMALISATION, ELEMENTWISE, "slow activation") for kind in KINDS]
+    free = [kind in (classes.NORMALISATION, classes.ELEMENTWISE, "slow activation") for kind in KINDS]
 
     def fused(operators: pd.DataFrame) -> NDArray[np.float64]:
         return np.where(np.array(free)[kinds_of(operators)], 0.0, 0.75 * law(operators))
@@ -103,13 +92,15 @@ def blocked(law: Law) -> Law:
     return of_blocks
 
 
-TOLD_APART = (POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT)
+TOLD_APART = (
+    classes.POINTWISE, classes.DENSE, classes.STEM, classes.DEPTHWISE, classes.GROUPED, classes.PRODUCT
+)  # fmt: skip
 
 
 def fused_probe(profiles: Profiles, row: int, own: Law, rest: Law) -> Probe:
     """A probe of a runtime that tells what its convolutions and products take, by a law of its own, and the rest."""
-    told = [one for one in probe_of(profiles, row, own).operators if signature(one).kind in TOLD_APART]
-    others = [one for one in probe_of(profiles, row, rest).operators if signature(one).kind not in TOLD_APART]
+    told = [one for one in probe_of(profiles, row, own).operators if classes.signature(one).kind in TOLD_APART]
+    others = [one for one in probe_of(profiles, row, rest).operators if classes.signature(one).kind not in TOLD_APART]
     left_ms = sum(one.count * one.time_ms for one in others)
     all_else = TimedOperator(REST, "other", 0, 0, 0, (), (), 1, (), (), count=1, time_ms=left_ms)
     name, size = profiles.models["architecture"][row], int(profiles.models["img_size"][row])

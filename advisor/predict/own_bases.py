@@ -40,9 +40,9 @@ from advisor.predict.signature import (
 _SHRINK = 1.0  # weight of a factor's expected value, in probes
 _FUSED = 0.1  # what is expected to be left of classes that a runtime fuses
 _TOLD_APART = (POINTWISE, DENSE, STEM, DEPTHWISE, GROUPED, PRODUCT, ATTENTION)  # by runtimes that fuse operators
+_ACTIVATION = "activation"  # the counter's class
 # Runtimes that leave those to the libraries that eager mode calls. Others have kernels of their own: with them expected
 # to be like eager mode's, ONNX Runtime and OpenVINO are predicted worse.
-_ACTIVATION = "activation"  # the counter's class
 _OF_EAGER_MODE = frozenset({"pytorch-compile"})
 _FUSIBLE = np.array([kind in (NORMALISATION, ELEMENTWISE, "slow activation") for kind in KINDS])
 

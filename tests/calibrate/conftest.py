@@ -10,9 +10,9 @@ import pytest
 from advisor import workflows_calibrate
 from advisor.evidence.store import Store
 from advisor.measure.sweep import SENTINEL
-from advisor.predict.history import History, history
+from advisor.predict.history import History
 from tests.calibration_lab import Lab, opened
-from tests.invented_devices import invented, setup_of, some_profiles
+from tests.invented_devices import invented_cpus, some_profiles
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def past() -> History:
     shipped = some_profiles(1)
     sentinel = shipped.positions[SENTINEL, 224]
     profiles = shipped.only(sorted({*range(0, len(shipped), 10), sentinel}))
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+    return invented_cpus(profiles, 3)
 
 
 @pytest.fixture

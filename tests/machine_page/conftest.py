@@ -12,9 +12,9 @@ from advisor import workflows
 from advisor.evidence.store import Store
 from advisor.measure import machine
 from advisor.measure.sweep import SENTINEL
-from advisor.predict.history import History, history
+from advisor.predict.history import History
 from tests.calibration_lab import Lab, opened
-from tests.invented_devices import invented, setup_of, some_profiles
+from tests.invented_devices import invented_cpus, some_profiles
 from tests.small_data import ARCHS
 
 
@@ -32,7 +32,7 @@ def past() -> History:
     named = [(name, size) for name, arch in ARCHS.items() for size in arch.at if name != "test_vit"]
     rows = {shipped.positions[key] for key in [*named, (SENTINEL, 224)] if key in shipped.positions}
     profiles = shipped.only(sorted({*range(0, len(shipped), 10), *rows}))
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+    return invented_cpus(profiles, 3)
 
 
 @pytest.fixture

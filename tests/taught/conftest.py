@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.predict.belief import belief
-from advisor.predict.history import History, history
+from advisor.predict.history import History
 from advisor.predict.profile import Profiles
-from tests.invented_devices import CPU, invented, setup_of, some_profiles
+from tests.invented_devices import CPU, invented_cpus, some_profiles
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def profiles() -> Profiles:
 
 @pytest.fixture(scope="module")
 def past(profiles: Profiles) -> History:
-    return history(profiles, [invented(profiles, setup_of(f"cpu-{seed}"), seed) for seed in range(3)])
+    return invented_cpus(profiles, 3)
 
 
 @pytest.fixture(scope="module")
