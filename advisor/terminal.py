@@ -76,7 +76,8 @@ def job_bar(what: str) -> Iterator[Callable[[JobState], None]]:
         def on_change(state: JobState) -> None:
             now = "" if state.now is None else state.now.text
             current = "" if state.current is None else f"{state.current.label}: "
-            advance(state.n_done / max(state.n_total, 1), f"{state.n_done}/{state.n_total} {current}{now}")
+            share = max(state.n_done / max(state.n_total, 1), state.time_share)
+            advance(share, f"{state.n_done}/{state.n_total} {current}{now}")
 
         yield on_change
 

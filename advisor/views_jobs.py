@@ -51,7 +51,7 @@ def share(job: JobState) -> float:
     if job.ended or not job.n_total:
         return 1.0
     within = step_share(job.now) if job.status == "running" else 0.0
-    return min((job.n_done + within) / job.n_total, 1.0)
+    return min(max((job.n_done + within) / job.n_total, job.time_share), 1.0)
 
 
 def now_words(job: JobState) -> str:
@@ -77,7 +77,7 @@ def time_words(job: JobState, left_s: float) -> str:
 def left_s(job: JobState, estimate_s: float, current_s: float) -> float:
     """Seconds left: what is estimated for all requests without a result, less what the current one has taken.
 
-    What may follow takes as long as what is done, and no request is begun after the time that the job was given.
+    What may follow takes as long as what is done, but no request is begun after the time that the job was given.
 
     Args:
         current_s: The estimate of the request under way alone; no more than that is taken off.
@@ -86,8 +86,9 @@ def left_s(job: JobState, estimate_s: float, current_s: float) -> float:
     running = job.status == "running"
     taken_s = current_s * step_share(job.now) if running else 0.0
     more_s = estimate_s + job.n_to_come * each_s - taken_s
-    if job.budget_s is not None:
-        more_s = min(more_s, max(job.budget_s - job.seconds, current_s - taken_s))
+    for most_s in (job.budget_s, job.expected_s):
+        if most_s is not None:
+            more_s = min(more_s, max(most_s - job.seconds, current_s - taken_s))
     return max(more_s, 1.0) if running else more_s
 
 

@@ -34,6 +34,7 @@ __all__ = [
 N_PROBES = 12
 BUDGET_S = 60.0
 MAX_BUDGET_S = 86400.0
+_SENTINELS_S = 8.0  # about what both runs of the sentinel take on two cores
 _SPARE = 6  # networks beyond them that take the places of those that fail
 # Above this many MACs a pass takes some 0.2 s on two cores, and a probe ten; another one tells more in that time. The
 # cheapest tenth of all networks is always there to choose from, whatever the batch size.
@@ -159,7 +160,7 @@ def submit_calibration(
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     return workflows_measure.submit(
         store, [], title=asked.title, sweep_id=calibrating.new_id(asked, unique), sentinel=asked.sentinel,
-        follow=follow, n_expected=n,
+        follow=follow, n_expected=n * looks, expected_s=calibrating.EXTENSION * budget_s + _SENTINELS_S,
     )  # fmt: skip
 
 

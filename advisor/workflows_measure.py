@@ -185,6 +185,7 @@ def _described(target: str) -> Machine:
 def submit(
     store: Store, wanted: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None,
     follow: Follow | None = None, n_expected: int = 0, budget_s: float | None = None,
+    expected_s: float | None = None,
 ) -> str:  # fmt: skip
     """Queue requests in their order, and those that `follow` chooses from what was measured; the id of the job.
 
@@ -195,7 +196,7 @@ def submit(
     """
     return jobs(store).submit(
         wanted, title=title, sweep_id=sweep_id, sentinel=sentinel, follow=follow, n_expected=n_expected,
-        budget_s=budget_s,
+        budget_s=budget_s, expected_s=expected_s,
     )  # fmt: skip
 
 

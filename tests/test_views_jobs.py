@@ -97,10 +97,19 @@ def test_what_may_still_follow_is_counted_and_estimated() -> None:
     assert views_jobs.left_s(begun, 5.0, 5.0) == 5.0 + 6 * 8.0 / 2
 
 
-def test_no_more_time_is_left_than_a_job_was_given_but_for_the_request_under_way() -> None:
-    begun = job(n_done=2, n_total=20, n_to_come=18, left=(), seconds=50.0, now=Progress("building"), budget_s=60.0)
+@pytest.mark.parametrize("limit", ["budget_s", "expected_s"])
+def test_no_more_time_is_left_than_a_job_was_given_but_for_the_request_under_way(limit: str) -> None:
+    limited: dict[str, Any] = {limit: 60.0}
+    begun = job(n_done=2, n_total=20, n_to_come=18, left=(), seconds=50.0, now=Progress("building"), **limited)
     assert views_jobs.left_s(begun, 0.0, 5.0) == 10.0
     assert views_jobs.left_s(replace(begun, seconds=70.0), 5.0, 5.0) == pytest.approx(5.0, rel=0.05)
+
+
+def test_a_job_that_goes_on_as_long_as_there_is_time_has_come_as_far_as_its_time() -> None:
+    begun = job(n_done=2, n_total=20, n_to_come=18, seconds=15.0, now=Progress("starting"), expected_s=60.0)
+    assert views_jobs.share(begun) == 15 / 60
+    assert views_jobs.share(replace(begun, n_done=10)) == 10 / 20  # faster than expected
+    assert views_jobs.share(replace(begun, seconds=90.0)) == 1.0
 
 
 def test_what_an_interrupted_job_would_have_chosen_is_not_offered(runs: pd.DataFrame) -> None:

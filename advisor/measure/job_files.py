@@ -66,7 +66,7 @@ class JobFiles:
 
     def create(
         self, requests: Sequence[Request], *, title: str, sweep_id: str, sentinel: Request | None, created_at: str,
-        n_expected: int = 0, budget_s: float | None = None,
+        n_expected: int = 0, budget_s: float | None = None, expected_s: float | None = None,
     ) -> tuple[Record, FileLock]:  # fmt: skip
         """A new job at the end of the queue, and its owner's lock, held.
 
@@ -79,7 +79,7 @@ class JobFiles:
             record = Record(
                 job_id=job_state.job_id_of(number), title=title, created_at=created_at, owner_pid=os.getpid(),
                 requests=tuple(requests), sweep_id=sweep_id, sentinel=sentinel, n_expected=n_expected,
-                budget_s=budget_s,
+                budget_s=budget_s, expected_s=expected_s,
             )  # fmt: skip
             own = self.folder / record.job_id
             (own / "kept").mkdir(parents=True)

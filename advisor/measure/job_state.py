@@ -31,6 +31,7 @@ class Record:
         sentinel: A model measured before and after the requests of a sweep, or None.
         n_expected: Most requests that are expected to follow those, chosen from what was measured; 0 where none does.
         budget_s: After how many seconds of running no further request is begun, see `Reached.out_of_time`.
+        expected_s: How long it is expected to run at most, where time decides how many requests follow; else None.
     """
 
     job_id: str
@@ -42,6 +43,7 @@ class Record:
     sentinel: Request | None = None
     n_expected: int = 0
     budget_s: float | None = None
+    expected_s: float | None = None
 
     @property
     def fixed(self) -> bool:
@@ -114,6 +116,7 @@ class JobState:
         left: The requests without a result, in order; what a job that ended early did not measure.
         n_to_come: How many of `n_total` may follow, though not known yet which; 0 once it is known that none does.
         budget_s: After how many seconds of running no further request is begun; None where they are not limited.
+        expected_s: How long it is expected to run at most, where time decides how many requests follow; else None.
         out_of_time: Whether requests were left out because those seconds were up.
         unsaved: Ids of the runs that the store refused; `Jobs.unsaved_runs` gives them.
         in_memory: Those of them that the disk refused too; all others are kept in the job's folder.
@@ -141,7 +144,13 @@ class JobState:
     in_memory: tuple[str, ...] = ()
     n_to_come: int = 0
     budget_s: float | None = None
+    expected_s: float | None = None
     out_of_time: bool = False
+
+    @property
+    def time_share(self) -> float:
+        """How much of `expected_s` is over, 0 to 1; 0 where that is not known."""
+        return 0.0 if self.expected_s is None else min(self.seconds / self.expected_s, 1.0)
 
     @property
     def lost_if_closed(self) -> bool:
@@ -196,7 +205,8 @@ def job_state(record: Record, reached: Reached, *, alive: bool, owner_here: bool
         created_at=record.created_at, started_at=reached.started_at, finished_at=reached.finished_at,
         seconds=reached.seconds, run_ids=reached.run_ids, last_reason=reached.last_reason, sweep_id=record.sweep_id,
         left=_left(record, reached), unsaved=reached.unsaved, unsaved_reason=reached.unsaved_reason,
-        in_memory=reached.in_memory, n_to_come=n_to_come, budget_s=record.budget_s, out_of_time=reached.out_of_time,
+        in_memory=reached.in_memory, n_to_come=n_to_come, budget_s=record.budget_s, expected_s=record.expected_s,
+        out_of_time=reached.out_of_time,
     )  # fmt: skip
 
 

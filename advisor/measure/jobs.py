@@ -84,6 +84,7 @@ class Jobs:
     def submit(
         self, requests: Sequence[Request], *, title: str, sweep_id: str = "", sentinel: Request | None = None,
         follow: Follow | None = None, n_expected: int = 0, budget_s: float | None = None,
+        expected_s: float | None = None,
     ) -> str:  # fmt: skip
         """Put a job at the end of the queue; returns its id at once.
 
@@ -94,6 +95,8 @@ class Jobs:
             n_expected: Most requests that `follow` will give, so that progress has a total.
             budget_s: So long after the job started running no further request is begun; the sentinel still runs, and
                 the job is done.
+            expected_s: How long it is expected to run at most, where `follow` goes on as long as there is time:
+                progress is then told by the time too.
 
         Raises:
             BadQuestion: There is nothing to measure, or no time for it.
@@ -108,6 +111,7 @@ class Jobs:
         record, lock = self._files.create(
             requests, title=title, sweep_id=sweep_id, sentinel=sentinel, created_at=utc(self._clock()),
             n_expected=n_expected if follow is None else max(n_expected, 1), budget_s=budget_s,
+            expected_s=expected_s,
         )  # fmt: skip
         job = OwnJob(record, lock, self._files, self._changed, self._closing, stopwatch=self._stopwatch)
         job.thread = threading.Thread(target=self._work, args=(job, follow), name=f"job {record.job_id}", daemon=True)

@@ -29,7 +29,7 @@ _TRIES = 3  # of a probe at the machine's full pace
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _LOOKS_IF_NOISY = 2
 _PATIENCE_S = 20.0  # to wait for it, at most
-_EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
+EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
 # median of that time is known well enough beside how far networks deviate from any prediction.
@@ -138,7 +138,7 @@ def next_probe(
     if not wanted or (len(runs) >= _GIVE_UP and not good):
         return None
     spent_s = sum(run.seconds for run in runs)
-    allowed_s = budget_s * (_EXTENSION if enough else 1.0 if n_good >= least else _OVERRUN)
+    allowed_s = budget_s * (EXTENSION if enough else 1.0 if n_good >= least else _OVERRUN)
     left_s = allowed_s - spent_s - spent_s / len(runs) if runs else allowed_s
     if left_s < 0:
         return None

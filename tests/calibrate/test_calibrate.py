@@ -187,7 +187,7 @@ def test_cancelling_half_way_keeps_what_was_measured(lab: Lab) -> None:
     assert [one.status for one in workflows_calibrate.calibrations(lab.store)] == ["running"]
     queue.cancel(job_id)
     found = workflows_calibrate.finished(lab.store, job_id)
-    assert found.problem == "The job was cancelled with up to 8 more to measure."
+    assert found.problem == "The job was cancelled with up to 20 more to measure."
     assert found.calibration.status == "stopped" and found.probes["architecture"].tolist() == lab.order[:4]
     assert found.notes[-1].startswith("4 of 12 probes were measured")
     assert len(workflows_calibrate.predict(lab.store, ["resnet50"])) == 1
