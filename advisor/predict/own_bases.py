@@ -24,7 +24,7 @@ from advisor.predict.factors import with_factors
 from advisor.predict.operator_model import Taught, complete, taught
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.rest_steps import rest
+from advisor.predict.rest_steps import resampling_doubt_ms, rest
 from advisor.predict.signature import (
     ATTENTION,
     DENSE,
@@ -119,6 +119,7 @@ def _of_fused(
     rows = profiles.rows([probe.key for probe in probes])
     at_probes_ms, everywhere_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1)
     variance, probe_variance = np.square(own.doubt * everywhere_ms), np.square(own.probe_doubt * at_probes_ms)
+    variance += np.square(resampling_doubt_ms(profiles, rows, setup.batch_size))
     for steps in rest(profiles, probes, lesson.each_ms, runtime=setup.runtime, within=within):
         at_probes_ms += steps.at_probes
         everywhere_ms += steps.everywhere

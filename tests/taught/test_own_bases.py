@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.predict import own_bases as own_bases_module
+from advisor.predict import rest_steps
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History
 from advisor.predict.operator_model import complete, usable
@@ -137,3 +139,24 @@ def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
     assert all(usable(probe) and not complete(probe) for probe in fused)
     assert complete(probe_of(profiles, rows[0], law))
     assert own_bases(profiles, {HERE: fused}, {HERE: rates}) == {HERE: []}, "what the rest is made of is not known"
+
+
+def test_networks_that_resample_are_doubted_where_no_probe_does(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eager, fast = linear_law(8), replace(HERE, runtime="openvino")
+    given = {
+        HERE: [probe_of(profiles, row, eager) for row in rows],
+        fast: [fused_probe(profiles, row, linear_law(9), fusing(eager)) for row in rows],
+    }
+
+    def doubt() -> NDArray[np.float64]:
+        (base,) = own_bases(profiles, given, dict.fromkeys(given, rates))[fast]
+        return base.doubt
+
+    resamples = rest_steps.resampling_doubt_ms(profiles, np.array(rows), 1) > 0
+    assert resamples.any() and not resamples[rows].any()
+    doubted = doubt()
+    monkeypatch.setattr(own_bases_module, "resampling_doubt_ms", lambda *_: np.zeros(len(profiles)))
+    assert (doubted[resamples] > doubt()[resamples]).all()
+    assert np.array_equal(doubted[~resamples], doubt()[~resamples])

@@ -7,11 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.predict import profile_files
 from advisor.predict.activations import Activations, activations
 from advisor.predict.history import History
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.rest_steps import rest
+from advisor.predict.rest_steps import resampling_doubt_ms, rest
 from tests.invented_devices import some_profiles
 from tests.timed_operators import fused_probe, fusing, linear_law, probe_of
 
@@ -118,3 +119,15 @@ def test_activations_within_other_steps_are_no_steps_and_bend_no_factors(profile
 
     assert off(found) < 0.05
     assert off(found) < 0.5 * off(None)
+
+
+def test_resampling_that_no_probe_has_is_doubted_by_how_many_values_it_makes() -> None:
+    """crossvit_9_240 resamples its picture to 3 x 224 x 224; what took 19 ms in ONNX Runtime is within two of these."""
+    shipped = profile_files.load()
+    names = ("crossvit_9_240", "crossvit_tiny_240", "resnet50")
+    crossing, other, plain = shipped.rows([(names[0], 240), (names[1], 240), (names[2], 224)])
+    doubts = resampling_doubt_ms(shipped, np.array([plain]), 1)
+    assert doubts[plain] == 0 and doubts[other] == doubts[crossing]
+    assert 19 / 2 <= doubts[crossing] <= 19 and doubts[crossing] == pytest.approx(3 * 224 * 224 * 65e-6)
+    assert resampling_doubt_ms(shipped, np.array([plain]), 4) == pytest.approx(4 * doubts)
+    assert resampling_doubt_ms(shipped, np.array([plain, other]), 1)[crossing] == 0  # a probe tells what it takes
