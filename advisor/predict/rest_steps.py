@@ -93,14 +93,10 @@ _COMPILED: _Steps = {
 }
 _OF_RUNTIME = {"pytorch-compile": _COMPILED}
 _FOLDED = frozenset({"dropout"})  # nothing is left of it
-# What resamples pictures is vectorised in eager mode and may be plain loops elsewhere: ONNX Runtime took 19 ms for the
-# cubic one of crossvit_9_240 on an EPYC core, 130 ns a value, and eager mode a thousandth of that. Half of it is the
-# standard deviation of what is not known.
-_RESAMPLE = (
-    "upsample_bicubic2d", "upsample_bilinear2d", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa",
-    "upsample_linear1d", "im2col", "col2im",
-)  # fmt: skip
-_RESAMPLED_MS = 65e-6  # a value
+# Cubic resampling may be a plain loop: ONNX Runtime took 16.7 ms for that of crossvit_9_240 alone, 111 ns a value, eager
+# mode 0.5 ms (and for the bilinear one 0.2 and 0.1). Half of it is the standard deviation of what is not known.
+_RESAMPLE = ("upsample_bicubic2d", "_upsample_bicubic2d_aa")
+_RESAMPLED_MS = 60e-6  # a value
 
 
 def rest(
@@ -133,7 +129,7 @@ def rest(
 
 
 def resampling_doubt_ms(profiles: Profiles, rows: NDArray[np.intp], batch_size: int) -> NDArray[np.float64]:
-    """Shape (n_profiles,): standard deviation of what resampling takes in a pass, by an operator that no probe has.
+    """Shape (n_profiles,): standard deviation of what cubic resampling takes in a pass, where no probe has any.
 
     Args:
         rows: Of the probes.
