@@ -93,8 +93,8 @@ _COMPILED: _Steps = {
 }
 _OF_RUNTIME = {"pytorch-compile": _COMPILED}
 _FOLDED = frozenset({"dropout"})  # nothing is left of it
-# Cubic resampling may be a plain loop: ONNX Runtime took 16.7 ms for that of crossvit_9_240 alone, 111 ns a value, eager
-# mode 0.5 ms (and for the bilinear one 0.2 and 0.1). Half of it is the standard deviation of what is not known.
+# Cubic resampling may be a plain loop: alone, that of crossvit_9_240 took 16.7 ms in ONNX Runtime, 111 ns a value, and
+# 0.5 ms in eager mode (a bilinear one 0.2 and 0.1). Half of it is the standard deviation of what is not known.
 _RESAMPLE = ("upsample_bicubic2d", "_upsample_bicubic2d_aa")
 _RESAMPLED_MS = 60e-6  # a value
 

@@ -122,7 +122,7 @@ def test_activations_within_other_steps_are_no_steps_and_bend_no_factors(profile
 
 
 def test_resampling_that_no_probe_has_is_doubted_by_how_many_values_it_makes() -> None:
-    """crossvit_9_240 resamples its picture to 3 x 224 x 224; what takes 16.7 ms in ONNX Runtime is within two of these."""
+    """crossvit_9_240 resamples to 3 x 224 x 224 values; ONNX Runtime's 16.7 ms are within two of these."""
     shipped = profile_files.load()
     names = ("crossvit_9_240", "crossvit_tiny_240", "resnet50")
     crossing, other, plain = shipped.rows([(names[0], 240), (names[1], 240), (names[2], 224)])
