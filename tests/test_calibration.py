@@ -153,6 +153,28 @@ def test_what_was_slow_comes_before_second_looks_and_is_measured_three_times_at_
     assert follows(*restless, paced("c", 1.0), looks=2) == "a"
 
 
+def compiled(name: str, seconds: float, convert: float) -> Run:
+    one = run(name, architecture=name, runtime="pytorch-compile", parts={"seconds": {"convert": convert, "time": 1.5}})
+    return replace(one, seconds=seconds)
+
+
+def test_where_no_new_one_ends_in_time_known_ones_are_measured_again() -> None:
+    three = (done("a", 18.0), done("b", 22.0), done("c", 20.0))
+    assert follows(*three, budget_s=70.0, looks=2) is None, "another look takes as long as the first"
+    assert follows(*three, budget_s=71.0, looks=2) == "a"  # 60 and 18 of 78.1 s
+    assert follows(*three[:2], budget_s=50.0, looks=2) == "c", "fewer than predictions need are not looked at again"
+
+
+def test_what_was_compiled_once_is_quickly_measured_again() -> None:
+    three = tuple(compiled(name, 20.0, 17.0) for name in "abc")
+    assert follows(*three, looks=2) == "a"  # 60 and 3 of 66 s
+    again = (*three, compiled("a", 3.0, 0.5))
+    assert follows(*again, looks=2) == "b", "a quick look makes no new one any quicker"
+    assert follows(*again, compiled("b", 3.0, 0.5), looks=2) is None  # 66 s are spent
+    eager = tuple(done(name, 20.0) for name in "abc")
+    assert follows(*eager, looks=2) is None
+
+
 def noisy(name: str, pulse_ms: float = 1.0) -> Run:
     return replace(paced(name, pulse_ms), verdict="noisy", verdict_reasons=("Others were busy.",))
 

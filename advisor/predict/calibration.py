@@ -114,38 +114,56 @@ def next_probe(
 ) -> Request | None:  # fmt: skip
     """What is measured after those runs; None where there are enough, or the next one would not end in time.
 
-    A network that failed is passed over, and the next in order takes its place. Once there are enough, those that were
-    disturbed are measured once more while there is time, then those during which the machine was not at its full pace,
-    the slowest first, then the others until each was measured `looks` times; each waits until the machine is at its
-    full pace again.
+    A network that failed is passed over, and the next in order takes its place. Once there are enough, or there is no
+    time for a new one, those that were disturbed are measured once more while there is time, then those during which
+    the machine was not at its full pace, the slowest first, then the others until each was measured `looks` times; each
+    waits until the machine is at its full pace again.
 
     Args:
         order: Architectures, most telling first.
         runs: Those of the probes so far.
         n: How many are to work.
         least: So many are measured even beyond the budget, up to twice as long: fewer say nothing of other networks.
-        budget_s: Of all probes; the next one is expected to take as long as those so far took on average. What is
-            measured again may take a tenth longer.
+        budget_s: Of all probes; a new one is expected to take as long as those so far took on average, and another look
+            at one as long as it took before. What is measured again may take a tenth longer.
         looks: How often each network is measured while there is time; more often where it was disturbed or slow.
         earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
     """
     good = [run for run in runs if run.status == "ok"]
     tried = Counter(run.request.architecture for run in runs)
     n_good = len({run.request.architecture for run in good})
-    enough = n_good >= n
-    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
-    wanted = _again(good, tried, full_ms, looks) if enough else list(order[len(tried) :])
-    if not wanted or (len(runs) >= _GIVE_UP and not good):
+    if len(runs) >= _GIVE_UP and not good:
         return None
     spent_s = sum(run.seconds for run in runs)
-    allowed_s = budget_s * (EXTENSION if enough else 1.0 if n_good >= least else _OVERRUN)
-    left_s = allowed_s - spent_s - spent_s / len(runs) if runs else allowed_s
-    if left_s < 0:
+    first_s = {run.request.architecture: run.seconds for run in reversed(runs)}
+    usual_s = sum(first_s.values()) / len(first_s) if first_s else 0.0
+    left = order[len(tried) :] if n_good < n else ()
+    if left and spent_s + usual_s <= budget_s * (1.0 if n_good >= least else _OVERRUN):
+        return asked.request(left[0])
+    if n_good < min(least, n):
         return None
-    request = asked.request(wanted[0])
-    if not enough or full_ms is None:
-        return request
-    return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=min(left_s, _PATIENCE_S))
+    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
+    for name in _again(good, tried, full_ms, looks):
+        left_s = EXTENSION * budget_s - spent_s - _look_s([run for run in good if run.request.architecture == name])
+        if left_s >= 0:
+            request = asked.request(name)
+            if full_ms is None:
+                return request
+            return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=min(left_s, _PATIENCE_S))
+    return None
+
+
+def _look_s(runs: Sequence[Run]) -> float:
+    """How long another look at the network of those runs is expected to take."""
+    return min(
+        run.seconds - (run.measured.seconds.get("convert", 0.0) if run.measured and _keeps(run.request) else 0.0)
+        for run in runs
+    )
+
+
+def _keeps(request: Request) -> bool:
+    """Whether what was compiled once is not compiled again: TorchInductor keeps it on disk."""
+    return request.runtime == "pytorch-compile"
 
 
 def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None, looks: int) -> list[str]:
