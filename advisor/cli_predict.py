@@ -1,20 +1,22 @@
-"""The commands that predict: build-profiles, build-history, build-holes, backtest."""
+"""The commands that predict: build-profiles, build-history, build-deviations, build-holes, backtest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from advisor import answer_json, workflows, workflows_holes, workflows_predict
+from advisor import answer_json, workflows, workflows_deviations, workflows_holes, workflows_predict
 from advisor.predict import backtest_file
 from advisor.predict.backtest_plan import DRAWS, N_PROBES, Plan
 from advisor.predict.profiling import BuildReport
 from advisor.tables import Printable
 from advisor.terminal import as_json, bar, opened_store, show
+from advisor.workflows_deviations import DeviationsReport
 from advisor.workflows_holes import HolesReport
 
 if TYPE_CHECKING:
@@ -41,6 +43,25 @@ def build_history(json_: bool) -> None:
         past, prior = workflows_predict.build_history(store)
     said = {"devices": list(past.device_ids), "setups": len(past.patterns), "prior": answer_json.record(prior)}
     show(said, json_, lambda: iter([f"{len(past.patterns)} setups of {len(past.device_ids)} published devices."]))
+
+
+@click.command("build-deviations")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@as_json
+def build_deviations(folders: tuple[Path, ...], json_: bool) -> None:
+    """Work out how networks deviate from what their operators add up to, for data/deviations.csv.
+
+    FOLDERS are ADVISOR_HOMEs of one machine, each with calibrations and other networks measured in the same setups.
+    """
+    with opened_store() as store:
+        report = workflows_deviations.build_deviations(store, folders)
+    show(answer_json.record(report), json_, lambda: _deviations(report))
+
+
+def _deviations(report: DeviationsReport) -> Iterator[Printable]:
+    for one in report.setups:
+        said = "1 calibration says" if one.n_calibrations == 1 else f"{one.n_calibrations} calibrations say"
+        yield f"{one.setup}: {one.n_networks} networks, beside what {said} of them."
 
 
 @click.command("build-holes")

@@ -42,7 +42,7 @@ def every_network(store: Store, found: Sequence[Known], limit_ms: float | None, 
     networks, figure = _networks(store, version, one.calibration.calibration_id, limit_ms, one)
     st.markdown(
         f"{ui.evidence_badge('predicted')} {ui.evidence_badge('measured')} "
-        f"{views_calibrate.networks_sentence(networks, one.n_probes)}"
+        f"{views_calibrate.networks_sentence(networks, one)}"
     )
     if networks["accuracy"].notna().any():
         alt = "Every network over latency and accuracy; the table has every figure."

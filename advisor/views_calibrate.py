@@ -285,16 +285,19 @@ def network_table(frame: pd.DataFrame, setup: str, text: str = "") -> pd.DataFra
     }).reset_index(drop=True)  # fmt: skip
 
 
-def networks_sentence(frame: pd.DataFrame, n_probes: int) -> str:
-    """How many networks are shown and what the intervals of the predicted ones mean.
+def networks_sentence(frame: pd.DataFrame, one: Known) -> str:
+    """How many networks are shown, what they are predicted from and what their intervals mean.
 
     Args:
         frame: As `networks` gives it.
-        n_probes: Measured networks that the others are predicted from.
     """
     n_predicted = int((frame["evidence"] == "predicted").sum())
+    there, beside = one.elsewhere, ""
+    if there is not None:
+        deviated = f"how {len(there.rows)} deviated from their operators on {there.device}"
+        beside = f" and, as far as these bear it out, from {deviated}"
     return (
-        f"{n_predicted:,} networks and image sizes are predicted from {n_probes} measured ones; "
+        f"{n_predicted:,} networks and image sizes are predicted from {one.n_probes} measured here{beside}; "
         f"{int(frame['accuracy'].notna().sum()):,} of all have a published accuracy and stand in the chart. Nine in "
         "ten of those predicted are expected to measure within their interval."
     )

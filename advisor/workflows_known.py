@@ -163,7 +163,8 @@ def _known(
     store: Store, version: str, target: str, state: tuple[tuple[str, str], ...], also: tuple[tuple[str, int], ...],
     before: str | None = None,
 ) -> tuple[Known, ...]:  # fmt: skip
-    from advisor.predict.predictor import MIN_PROBES, Predictor  # loads scipy, which no other command needs
+    from advisor.predict.deviations import key_of  # loads scipy, which no other command needs
+    from advisor.predict.predictor import MIN_PROBES, Predictor
 
     made: dict[Setup, list[Calibration]] = {}
     for one in _calibrations(store, version):
@@ -172,7 +173,7 @@ def _known(
     if not made:
         return ()
     past, prior = workflows_predict.published(store)
-    past = _widened(past, also) if also else past
+    past = _widened(store, past, also) if also else past
     own = own_latencies(store)
     own = own if before is None else own[own["run_id"] < before]
     runs = {setup: own[own["setup"] == setup] for setup in sorted(made)}
@@ -187,7 +188,7 @@ def _known(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
-            full_ms=predictor.full_ms_,
+            full_ms=predictor.full_ms_, elsewhere=past.deviations.get(key_of(setup)),
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
@@ -240,13 +241,13 @@ def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
 
 
 @functools.lru_cache(maxsize=4)
-def _widened(past: History, also: tuple[tuple[str, int], ...]) -> History:
+def _widened(store: Store, past: History, also: tuple[tuple[str, int], ...]) -> History:
     """The same over more profiles: those of other sizes, counted now, seconds each."""
     from advisor.predict.history import history
 
     counted = workflows_predict.profiles(*also)
     profiles = joined(past.profiles, counted.only(counted.rows(also)))
-    return history(profiles, [pattern.column for pattern in past.patterns])
+    return workflows_predict.with_deviations(store, history(profiles, [pattern.column for pattern in past.patterns]))
 
 
 def predict(

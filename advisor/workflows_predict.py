@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pandas as pd
 from advisor.errors import BadQuestion, DataError
 from advisor.evidence import catalogue
 from advisor.evidence.store import Store
-from advisor.predict import profile_files, profiling
+from advisor.predict import deviation_files, profile_files, profiling
 from advisor.predict.backtest_plan import MIN_ROWS, Plan
 from advisor.predict.columns import columns
 from advisor.predict.profile import Profiles, joined
@@ -71,15 +72,35 @@ def published_history(store: Store, *, min_rows: int = MIN_ROWS) -> History:
 
 
 def published(store: Store) -> tuple[History, Prior]:
-    """What every published device says, and what was learned by leaving each of them out.
+    """What every published device says, what was learned by leaving each of them out, and how networks deviate.
 
     Shipped; after a refresh worked out anew, which takes some 5 s, and kept in the user's home.
+
+    Raises:
+        DataError: A shipped file is missing or broken.
     """
-    return _published(store, store.published_hash() + profile_files.content_hash())
+    made_from = store.published_hash() + profile_files.content_hash()
+    return _published(store, made_from, deviation_files.stamp(store.data))
 
 
 @functools.lru_cache(maxsize=2)
-def _published(store: Store, made_from: str) -> tuple[History, Prior]:
+def _published(store: Store, made_from: str, _stamp: int) -> tuple[History, Prior]:
+    past, prior = _history(store, made_from)
+    return with_deviations(store, past), prior
+
+
+def with_deviations(store: Store, past: History) -> History:
+    """The same with how networks deviate from the sum of their steps, as far as that is shipped.
+
+    Raises:
+        DataError: The shipped file is broken.
+    """
+    from advisor.predict.deviations import deviations  # loads scipy, which no other command needs
+
+    return replace(past, deviations=deviations(past.profiles, deviation_files.load(store.data)))
+
+
+def _history(store: Store, made_from: str) -> tuple[History, Prior]:
     from advisor.predict import history_files
 
     shipped = profiles()

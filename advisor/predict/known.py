@@ -16,6 +16,7 @@ from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
 if TYPE_CHECKING:
+    from advisor.predict.deviations import Deviations
     from advisor.predict.predictor import Posterior
 
 # A median is nearly normal, so its central 90 % interval is this share of its 95 % one: 1.645 / 1.960.
@@ -52,6 +53,7 @@ class Known:
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
+        elsewhere: How networks deviated in such a setup of another machine, where that is a guess for this one.
     """
 
     setup: Setup
@@ -64,6 +66,7 @@ class Known:
     measured: dict[int, MeasuredHere]
     probes: tuple[Probe, ...] = ()
     full_ms: float | None = None
+    elsewhere: Deviations | None = None
 
     @property
     def n_predicted(self) -> int:

@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from advisor.errors import BadQuestion
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
+from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
 from advisor.predict.pace import at_full_pace, full_pulse_ms
@@ -225,8 +226,16 @@ class Predictor:
         self.doubt_ = {setup: doubt for setup, (_, doubt) in paced.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
-        self.own_ = own_bases(profiles, ordered, rates)
+        self.own_ = {
+            setup: [*bases, *self._deviating(setup, bases)]
+            for setup, bases in own_bases(profiles, ordered, rates).items()
+        }
         return self
+
+    def _deviating(self, setup: Setup, bases: Sequence[OwnBase]) -> list[OwnBase]:
+        """The same guesses with all networks as far from them as they were in that setup of another machine."""
+        known = self.past.deviations.get(key_of(setup))
+        return [] if known is None else [known.added_to(base, self.rows_[setup]) for base in bases]
 
     def posterior(self, setup: Setup, wanted: NDArray[np.intp] | None = None) -> Posterior:
         """What is believed of a setup, for those rows of the history's profiles or for all.

@@ -3,15 +3,15 @@
     python -m tests.benchmarks.prediction [--models 40] [--seed 0] [--runtime pytorch-eager] [--precision fp32]
                                           [--rounds 4] [--home FOLDER]
 
-Networks are drawn at random from all that timm lists, at their native size, up to 20 GMACs (larger ones take seconds a
-pass on a small CPU). Predictions are frozen before the first of them is measured. They are of the machine at its full
-pace (`advisor.predict.pace`), so that is what they are held against: all networks are measured in two rounds, each in
-a random order of its own, every one when the machine is at its full pace or after 20 s in vain, and those of which not
-both measurements were at full pace, by the pulse around them, once more in each further round. What others do on a
-shared machine makes a network slower and never faster, so its latency is the least at full pace; one that never met
-full pace is left out and counted. How far two measurements at full pace are apart is printed too: no prediction can be
-nearer to the truth than the truth is to itself. A runtime other than eager is calibrated after eager mode, whose
-operators it shares.
+Networks are drawn at random from all that timm lists but those of data/deviations.csv in that setup, at their native
+size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictions are frozen before the first of them
+is measured. They are of the machine at its full pace (`advisor.predict.pace`), so that is what they are held against:
+all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
+pace or after 20 s in vain, and those of which not both measurements were at full pace, by the pulse around them, once
+more in each further round. What others do on a shared machine makes a network slower and never faster, so its latency
+is the least at full pace; one that never met full pace is left out and counted. How far two measurements at full pace
+are apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than
+eager is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -35,6 +35,8 @@ from advisor.evidence.store import Store
 from advisor.measure import models
 from advisor.predict import search
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
+from advisor.predict.deviations import key_of
+from advisor.predict.history import History
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
 from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
@@ -50,13 +52,15 @@ _LIMIT_S, _PATIENCE_S = 20.0, 20.0
 _ROUNDS_OF_ALL = 2
 
 
-def drawn(known: Known, n: int, seed: int) -> list[int]:
-    """Rows of networks that were not measured."""
+def drawn(past: History, known: Known, n: int, seed: int) -> list[int]:
+    """Rows of networks that were not measured, neither here nor for the deviations that are shipped."""
+    shipped = past.deviations.get(key_of(known.setup))
+    taken = {*known.measured, *([] if shipped is None else shipped.rows.tolist())}
     native = {(one.architecture, one.img_size) for one in models.load().values()}
     macs = known.profiles.models["macs"].to_numpy()
     able = [
         row for key, row in known.profiles.positions.items()
-        if key in native and row not in known.measured and 0 < macs[row] <= MAX_MACS and not key[0].startswith("test_")
+        if key in native and row not in taken and 0 < macs[row] <= MAX_MACS and not key[0].startswith("test_")
     ]  # fmt: skip
     return [int(row) for row in np.random.default_rng(seed).permutation(sorted(able))[:n]]
 
@@ -175,7 +179,8 @@ def main(
         began = time.monotonic()  # a store that nothing was read from yet: as in a new process, imports aside
         (known,) = workflows_calibrate.known(Store(folder, DATA), runtime=runtime, precision=precision)
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
-        rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
+        past, _ = workflows_predict.published(store)
+        rows = np.array(drawn(past, known, n_models, seed), dtype=np.intp)
         times = measured(store, known, rows, rounds, seed)
         apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
         done = np.array([bool(each) for each in times])
