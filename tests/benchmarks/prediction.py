@@ -80,6 +80,8 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
     for one in range(rounds):
         order = [int(i) for i in np.random.default_rng(1000 * seed + one).permutation(len(rows)) if i not in failed]
         order = [i for i in order if one < _ROUNDS_OF_ALL or len(at_pace[i]) < _ROUNDS_OF_ALL]
+        if not order:
+            break
         asked_for = workflows_measure.requests([names[rows[i]] for i in order], wanted)
         requests = [replace(one, timing_s=_LIMIT_S / 2, **paced) for one in asked_for]
         done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
