@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -68,7 +68,7 @@ def build_deviations(store: Store, folders: Sequence[Path]) -> DeviationsReport:
     by_setup: dict[Setup, list[_Lesson]] = {}
     for lesson in lessons:
         by_setup.setdefault(lesson.setup, []).append(lesson)
-    names = list(workflows_predict.published(store)[0].profiles.positions)
+    names = list(workflows_predict.published_devices(store)[0].profiles.positions)
     tables = {setup: _table(names, told) for setup, told in sorted(by_setup.items())}
     kept = {setup: table for setup, table in tables.items() if table["taught_ms"].isna().sum() >= MIN_NETWORKS}
     if not kept:
@@ -86,21 +86,20 @@ def build_deviations(store: Store, folders: Sequence[Path]) -> DeviationsReport:
 
 
 def _lessons(store: Store) -> list[_Lesson]:
-    """Of each setup of a store by its newest complete calibration, without any deviations that are known already."""
+    """Of each setup of a store by its newest complete calibration."""
     from advisor.predict.predictor import Predictor  # loads scipy, which no other command needs
 
-    past, prior = workflows_predict.published(store)
-    own = workflows_known.own_latencies(store)
-    calibrations = [one for one in workflows_known.calibrations(store) if one.status == "complete"]
-    newest = {one.setup: one for one in reversed(calibrations)}
+    past, prior = workflows_predict.published_devices(store)
+    own, calibrations = workflows_known.own_latencies(store), workflows_known.calibrations(store)
+    newest = {one.setup: one for one in reversed(calibrations) if one.status == "complete"}
     probes: dict[Setup, list[Probe]] = {
         setup: list(workflows_known.probes_of(store, own[own["run_id"].isin(one.run_ids)]).values())
         for setup, one in newest.items()
     }
     if not probes:
         return []
-    predictor = Predictor(replace(past, deviations={}), prior).fit(probes)
-    probing = {run_id for one in workflows_known.calibrations(store) for run_id in one.run_ids}
+    predictor = Predictor(past, prior).fit(probes)
+    probing = {run_id for one in calibrations for run_id in one.run_ids}
     others = own[~own["run_id"].isin(probing)]
     others = others[slowdowns(others["pulse_ms"].tolist(), full_pulse_ms(own["pulse_ms"].tolist())) <= AT_FULL_PACE]
     devices = dict(zip(own["setup"], own["device"], strict=True))

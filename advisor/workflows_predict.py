@@ -79,13 +79,21 @@ def published(store: Store) -> tuple[History, Prior]:
     Raises:
         DataError: A shipped file is missing or broken.
     """
-    made_from = store.published_hash() + profile_files.content_hash()
-    return _published(store, made_from, deviation_files.stamp(store.data))
+    return _published(store, _made_from(store), deviation_files.stamp(store.data))
+
+
+def published_devices(store: Store) -> tuple[History, Prior]:
+    """The same without how networks deviate, which is worked out from this, whatever is shipped of it."""
+    return _devices(store, _made_from(store))
+
+
+def _made_from(store: Store) -> str:
+    return store.published_hash() + profile_files.content_hash()
 
 
 @functools.lru_cache(maxsize=2)
 def _published(store: Store, made_from: str, _stamp: int) -> tuple[History, Prior]:
-    past, prior = _history(store, made_from)
+    past, prior = _devices(store, made_from)
     return with_deviations(store, past), prior
 
 
@@ -100,7 +108,8 @@ def with_deviations(store: Store, past: History) -> History:
     return replace(past, deviations=deviations(past.profiles, deviation_files.load(store.data)))
 
 
-def _history(store: Store, made_from: str) -> tuple[History, Prior]:
+@functools.lru_cache(maxsize=2)
+def _devices(store: Store, made_from: str) -> tuple[History, Prior]:
     from advisor.predict import history_files
 
     shipped = profiles()
@@ -119,7 +128,7 @@ def build_history(store: Store) -> tuple[History, Prior]:
     Raises:
         DataError: It cannot be written.
     """
-    return _build_history(store, store.data, store.published_hash() + profile_files.content_hash())
+    return _build_history(store, store.data, _made_from(store))
 
 
 def _build_history(store: Store, folder: Path, made_from: str) -> tuple[History, Prior]:

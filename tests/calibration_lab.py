@@ -112,7 +112,8 @@ def opened(ready: Store, past: History, folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(workflows, "DATA", ready.data)
     fake = (sys.executable, "-S", str(Path(__file__).parent / "fake_probes.py"))
     monkeypatch.setattr(workflows_measure, "Jobs", partial(Jobs, host_command=fake))
-    monkeypatch.setattr(workflows_predict, "published", lambda _store: (past, Prior()))
+    for name in ("published", "published_devices"):
+        monkeypatch.setattr(workflows_predict, name, lambda _store: (past, Prior()))
     monkeypatch.setattr(machine, "versions", lambda *_packages: VERSIONS)
     yield Lab(ready, past, folder)
     workflows_measure.jobs(ready).close()

@@ -23,8 +23,8 @@ COLUMNS: tuple[str, ...] = (
     "kind", "device", "threads", "runtime", "software", "precision", "layout", "batch_size", "architecture", "img_size",
     "latency_ms", "sum_ms", "taught_ms",
 )  # fmt: skip
-# Of logarithms. Of 116 networks that were measured in OpenVINO, each left out, four calibrations predict 70 % within
-# 10 % with these, 67 % with the first two exchanged, 62 % without any deviations.
+# Of logarithms. What is predicted hardly depends on them: with one of them halved or doubled, networks left out are
+# predicted as well.
 _VARIANCES = Variances(features=0.01, family=0.02, architecture=0.01, noise=0.004)
 _KEY = ["kind", "runtime", "precision", "layout", "batch_size"]
 

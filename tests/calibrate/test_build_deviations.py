@@ -187,6 +187,18 @@ def test_a_broken_file_is_refused_with_what_to_do(tmp_path: Path, before: str, a
         deviation_files.load(tmp_path)
 
 
+def test_a_broken_file_is_mended_by_building_it_anew(
+    lab: Lab, store: Store, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflows_predict, "published", lambda one: workflows_predict.with_deviations(one, lab.past))
+    (store.data / deviation_files.NAME).write_text("nonsense\n")
+    with pytest.raises(DataError, match="build-deviations"):
+        workflows_predict.published(store)
+    build_deviations(store, [keep("one")])
+    known = workflows_predict.published(store)
+    assert [len(one.rows) for one in known.deviations.values()] == [N_PROBES + N_OTHERS + 1]
+
+
 def test_what_is_shipped_is_of_networks_with_a_profile_on_one_machine(shipped: Store) -> None:
     table = deviation_files.load(DATA)
     past, _ = workflows_predict.published(shipped)
