@@ -45,7 +45,7 @@ def _confirmation(one: Confirmation) -> dict[str, Any]:
         "predicted_ms": {"p50": candidate.latency_ms, "lo90": low, "hi90": high},
         "p_within": one.p_within, "expected_gain": one.expected_gain, "why": one.why,
         "run_id": one.run_id, "status": one.status, "measured_ms": one.latency_ms, "ci95": one.ci95,
-        "verdict": one.verdict, "kept": one.kept, "followed": one.followed,
+        "verdict": one.verdict, "slowdown": one.slowdown, "kept": one.kept, "followed": one.followed,
     })  # fmt: skip
     return plain
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +145,7 @@ def _as_known(case: Case, played: Played) -> pd.DataFrame:
     of_option = pd.DataFrame({
         "latency_ms": middle, LOW: low, HIGH: high, "evidence": "predicted", "interval": None, "verdict": "",
         "note": "", "source_id": PREDICTION, "peak_memory_mb": np.nan, "measured_at": pd.NaT,
-        "p_within": chances(played.believed, played.tested, case.budget_ms, failed=played.failed),
+        "p_within": chances(played.believed, played.tested, case.budget_ms, out=played.out),
     }).astype({"interval": object, "measured_at": object})  # fmt: skip
     rows = of_option.to_dict("records")
     for option, one in played.results.items():
@@ -240,6 +240,8 @@ def _reasons(
         + f". Reckoned from the predictions' intervals.{_memory_proviso(case.question)}"
     )
     found.append(Reason("what-may-be-missed", text, _OURS))
+    if slow := [step.slowdown for step in played.steps if step.slow]:
+        found.append(Reason("slow-moments", _slow_moments(slow, len(played.steps)), _OURS))
     if pick is None:
         return tuple(found)
     considered = pd.DataFrame({"evidence": ["predicted"], "architecture": [""]})
@@ -250,6 +252,14 @@ def _reasons(
         parity = run.measured.parity if run is not None and run.measured is not None else None
         found.append(Reason("reduced-precision", _precision_caveat(pick, parity), _OURS))
     return tuple(found)
+
+
+def _slow_moments(slowdowns: Sequence[float], n: int) -> str:
+    return (
+        f"{len(slowdowns)} of {n} measurements for this question ran while the machine was up to "
+        f"{100 * (max(slowdowns) - 1):.0f} % slower than at its full pace, of which predictions speak: what keeps the "
+        "limit at full pace may break it in such a moment."
+    )
 
 
 def _memory_proviso(question: Question) -> str:
@@ -279,9 +289,9 @@ def _precision_caveat(pick: Candidate, parity: Parity | None) -> str:
 
 
 def _promising(case: Case, played: Played, frame: pd.DataFrame) -> tuple[Promising, ...]:
-    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    within = chances(played.believed, played.tested, case.budget_ms, out=played.out)
     gains = expected_gains(
-        case.options.accuracy, played.believed, played.tested, case.budget_ms, failed=played.failed
+        case.options.accuracy, played.believed, played.tested, case.budget_ms, out=played.out
     )  # fmt: skip
     gains[list(played.tested)] = 0.0
     gains[within < _LEAST_CHANCE] = 0.0

@@ -94,7 +94,7 @@ def _looser(question: Question, to_ms: float) -> tuple[tuple[str, float], ...]:
 
 def _more_to_try(case: Case, played: Played) -> bool:
     """Whether something unmeasured is rather within the latency than not."""
-    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    within = chances(played.believed, played.tested, case.budget_ms, out=played.out)
     return bool(len(within) and within.max() > _LIKELY)
 
 

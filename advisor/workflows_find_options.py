@@ -21,6 +21,7 @@ from advisor.advice.setups import Chosen
 from advisor.measure.rows import speed_rows
 from advisor.measure.run import Run
 from advisor.predict.known import Known
+from advisor.predict.pace import pulse_of, slowdowns
 from advisor.predict.search import Outcome
 from advisor.records import Question
 
@@ -37,6 +38,7 @@ class Result:
 
     Attributes:
         measured_at: When it was begun, UTC without a zone; None where that is not known.
+        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
     """
 
     run_id: str
@@ -47,6 +49,7 @@ class Result:
     note: str = ""
     source_id: str = ""
     measured_at: datetime | None = None
+    pulse_ms: float | None = None
 
     @classmethod
     def of_run(cls, run: Run) -> Result:
@@ -57,14 +60,19 @@ class Result:
         began = datetime.fromisoformat(run.started_at).astimezone(UTC).replace(tzinfo=None)
         return cls(
             run.run_id, timed.p50, timed.ci95, run.verdict or "", run.peak_memory_mb, str(row["note"]),
-            str(row["source_id"]), began,
+            str(row["source_id"]), began, pulse_of(run.measured.environment.get("pulse_ms")),
         )  # fmt: skip
 
-    def tested(self, question: Question) -> Outcome:
-        """What the search is to know of it."""
+    def tested(self, question: Question, full_ms: float | None) -> Outcome:
+        """What the search is to know of it.
+
+        Args:
+            full_ms: The pulse of the machine at its full pace; None where that is not known.
+        """
         most = question.max_memory_mb
         allowed = most is None or (self.peak_memory_mb is not None and self.peak_memory_mb <= most)
-        return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed)
+        (slowdown,) = slowdowns([self.pulse_ms], full_ms)
+        return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, float(slowdown))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +114,13 @@ class Options:
         found = self.candidates
         here = (found["known"] == known) & (found["architecture"] == architecture) & (found["img_size"] == img_size)
         return int(found.loc[here, "option"].iloc[0]) if here.any() else None
+
+    def with_larger_images(self, option: int) -> NDArray[np.intp]:
+        """The options of the same network in the same setup at larger image sizes: none of them is faster."""
+        leaders = self.candidates.iloc[self.leader]
+        one = leaders.iloc[option]
+        same = (self.known == self.known[option]) & (leaders["architecture"] == one["architecture"]).to_numpy()
+        return np.flatnonzero(same & (leaders["img_size"] > one["img_size"]).to_numpy())
 
 
 def options(scored: pd.DataFrame, knowns: Sequence[Known], question: Question) -> Options:
@@ -177,6 +192,6 @@ def known_results(one: Known, runs: pd.DataFrame) -> dict[int, Result]:
         found[row] = Result(
             here.run_id, here.p50, here.ci95, here.verdict, None if pd.isna(memory) else memory,
             str(more.get("note") or ""), str(more.get("source_id") or ""),
-            None if pd.isna(began) else began.to_pydatetime(),
+            None if pd.isna(began) else began.to_pydatetime(), here.pulse_ms,
         )  # fmt: skip
     return found

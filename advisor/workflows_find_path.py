@@ -26,6 +26,7 @@ class Confirmation:
         status: Of the run: "ok" or "failed".
         latency_ms, ci95: What was measured; None where the run failed.
         kept: Whether it is within the budget.
+        slowdown: How many times slower than at its full pace the machine was meanwhile; 1 where that is not known.
     """
 
     candidate: Candidate
@@ -39,6 +40,7 @@ class Confirmation:
     verdict: str
     kept: bool
     followed: str
+    slowdown: float = 1.0
 
 
 def confirmation(case: Case, step: Step) -> Confirmation:
@@ -54,7 +56,7 @@ def confirmation(case: Case, step: Step) -> Confirmation:
         why=_why(case, step), run_id=step.run.run_id, status=step.run.status,
         latency_ms=None if found is None else found.latency.p50, ci95=None if found is None else found.latency.ci95,
         verdict=step.run.verdict or "", kept=step.tested is not None and step.tested.keeps(case.budget_ms),
-        followed=_followed(case, step),
+        followed=_followed(case, step), slowdown=step.slowdown,
     )  # fmt: skip
 
 
@@ -80,19 +82,27 @@ def _followed(case: Case, step: Step) -> str:
     if found is None or after is None:
         return f"Could not be measured, so it is out: {step.run.reason}"
     text = _judged(case, step, after)
-    if step.run.verdict == "noisy":
-        text += f" Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})"
+    if shaky := _shaky(step):
         kept = ", so it is taken as it is." if after.keeps(case.budget_ms) else "."
-        text += kept if after.settled else ", so it may be measured once more."
+        text += f" {shaky}" + (kept if after.settled(case.budget_ms) else ", so it may be measured once more.")
     low, _, top = step.predicted_ms
     if not low <= found.latency.p50 <= top:
         text += " Outside of what was predicted, so its relatives are predicted anew."
     return text
 
 
+def _shaky(step: Step) -> str:
+    """Why a measurement may say little; empty where nothing is wrong with it."""
+    noisy = f"Noisy ({' '.join(step.run.verdict_reasons).rstrip('.')})" if step.run.verdict == "noisy" else ""
+    if not step.slow:
+        return noisy
+    slow = f"the machine was {_share(step.slowdown - 1)} slower than at its full pace"
+    return f"{noisy}, and {slow}" if noisy else slow[0].upper() + slow[1:]
+
+
 def _judged(case: Case, step: Step, after: Outcome) -> str:
     """Whether it is within the limits, and if not which it breaks."""
-    budget, out = case.budget_ms, ": out." if after.settled else "."
+    budget, out = case.budget_ms, ": out." if after.settled(case.budget_ms) else "."
     if after.latency_ms > budget:
         return f"{_share(after.latency_ms / budget - 1)} over the budget{out}"
     if not after.allowed:

@@ -5,7 +5,7 @@ The same runs give the same search, so that an answer can be shown after every m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -18,7 +18,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import Measured, Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
-from advisor.predict.pace import pulse_of, quickest_ms
+from advisor.predict.pace import AT_FULL_PACE, pulse_of, quickest_ms
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
@@ -27,6 +27,7 @@ from advisor.workflows_find_options import Options, Result
 
 # Measuring some networks does not make others this much faster than the low end of their intervals.
 _FARTHEST = 2.0
+_PATIENCE_S = 10.0  # to wait for the machine to be at its full pace, at most: the user waits too
 Extra = tuple[tuple[int, int, Probe], ...]  # measured beside the probes: setup, row of its profiles, and what
 
 
@@ -78,21 +79,35 @@ class Case:
             mean[here], deviation[here] = one.posterior.mean[row[here]], one.posterior.deviation[row[here]]
         return Posterior(mean, deviation)
 
+    @property
+    def full_ms(self) -> float | None:
+        """The pulse of the machine at its full pace; None where that is not known."""
+        return self.knowns[0].full_ms
+
+    @property
+    def tested(self) -> dict[int, Outcome]:
+        """By option: what was measured before, as the search is to know it."""
+        return {option: one.tested(self.question, self.full_ms) for option, one in self.results.items()}
+
     @cached_property
     def contenders(self) -> NDArray[np.intp]:
         """The options that might still win, whatever is measured: of the others nothing is predicted anew."""
-        tested = {option: one.tested(self.question) for option, one in self.results.items()}
-        tested = {option: one for option, one in tested.items() if one.settled}
+        tested = {option: one for option, one in self.tested.items() if one.settled(self.budget_ms)}
         low_ms = self.first.quantiles()[:, 0]
         better = self.options.accuracy > to_beat(self.options.accuracy, tested, self.budget_ms)
         return np.flatnonzero(better & (low_ms <= _FARTHEST * self.budget_ms))
 
     def request(self, option: int) -> Request:
-        """The measurement of an option: of its latency alone, but as exactly as any, for it decides."""
+        """The measurement of an option: of its latency alone, but as exactly as any, for it decides.
+
+        It waits for the machine to be at its full pace, of which the predictions speak.
+        """
         architecture, img_size = self.options.named(option)
         asked = self.knowns[self.options.known[option]].asked
         request: Request = replace(asked.request(architecture), img_size=img_size, extras=(), timing_s=None)
-        return request
+        if self.full_ms is None:
+            return request
+        return replace(request, pulse_ms=AT_FULL_PACE * self.full_ms, patience_s=_PATIENCE_S)
 
     def option_of(self, run: Run) -> int | None:
         """The option that a run has measured; None where it is none."""
@@ -119,6 +134,7 @@ class Step:
         choice: What it promised then.
         beaten: The best option before it, None where nothing was within the budget.
         tested: What the option is known to be after it, None where the run failed.
+        slowdown: How many times slower than at its full pace the machine was meanwhile; 1 where that is not known.
     """
 
     option: int
@@ -127,6 +143,12 @@ class Step:
     choice: Choice
     beaten: int | None
     tested: Outcome | None
+    slowdown: float = 1.0
+
+    @property
+    def slow(self) -> bool:
+        """Whether the machine was not at its full pace."""
+        return self.slowdown > AT_FULL_PACE
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +158,7 @@ class Played:
     Attributes:
         results: By option: the run that speaks for it.
         failed: Options that could not be measured.
+        out: Options that need no measurement: those, and larger images of networks that are known to break a limit.
         believed: Of all options.
         next: What would be measured next; None where nothing promises enough.
     """
@@ -144,6 +167,7 @@ class Played:
     results: dict[int, Result]
     tested: dict[int, Outcome]
     failed: frozenset[int]
+    out: frozenset[int]
     believed: Posterior
     extra: Extra
     next: Choice | None
@@ -154,31 +178,34 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
     """The search after those runs, in the order in which they were made; cancelled ones count for nothing."""
     accuracy, budget = case.options.accuracy, case.budget_ms
     results, failed, steps = dict(case.results), set[int](), list[Step]()
-    tested = {option: one.tested(case.question) for option, one in results.items()}
+    tested = case.tested
     extra: Extra = ()
-    believed = case.first
+    believed, out = case.first, _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
         if option is None or run.status not in ("ok", "failed"):
             continue
-        choice = appraised(accuracy, believed, tested, budget, option, failed=failed)
+        choice = appraised(accuracy, believed, tested, budget, option, out=out)
         before, beaten = _quantiles(believed, option), best(accuracy, tested, budget)
+        after, slowdown = None, 1.0
         if run.measured is None:
             failed.add(option)
         else:
             result = Result.of_run(run)
             earlier = tested.get(option)
-            now = result.tested(case.question)
-            tested[option] = now if earlier is None else earlier.then(now)
-            if earlier is None or tested[option].latency_ms == result.p50:
+            now = result.tested(case.question, case.full_ms)
+            after, slowdown = now if earlier is None else earlier.then(now), now.slowdown
+            tested[option] = after
+            if after.latency_ms == result.p50:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
             believed = _anew(case, extra)
-        steps.append(Step(option, run, before, choice, beaten, None if run.measured is None else tested[option]))
-    after = choose(accuracy, believed, tested, budget, failed=failed)
+        out = _out(case, tested, failed)
+        steps.append(Step(option, run, before, choice, beaten, after, slowdown))
+    promises = choose(accuracy, believed, tested, budget, out=out)
     return Played(
-        tuple(steps), results, tested, frozenset(failed), believed, extra, after, best(accuracy, tested, budget)
+        tuple(steps), results, tested, frozenset(failed), out, believed, extra, promises, best(accuracy, tested, budget)
     )
 
 
@@ -193,7 +220,7 @@ def next_request(case: Case, runs: Sequence[Run], *, confirm: int) -> Request | 
 def may_have_missed(case: Case, played: Played) -> Missed:
     """The chance that an unmeasured candidate is within the budget and more accurate than the pick."""
     accuracy = case.options.accuracy
-    within = chances(played.believed, played.tested, case.budget_ms, failed=played.failed)
+    within = chances(played.believed, played.tested, case.budget_ms, out=played.out)
     least = 0.0 if played.pick is None else float(accuracy[played.pick])
     setups = []
     for place in range(len(case.knowns)):
@@ -203,6 +230,13 @@ def may_have_missed(case: Case, played: Played) -> Missed:
         together = case.believer.correlation(played.extra, place, rows) if len(rows) else None
         setups.append(Unmeasured(within[likely], accuracy[likely] - least, together))
     return missed(setups)
+
+
+def _out(case: Case, tested: Mapping[int, Outcome], failed: Collection[int]) -> frozenset[int]:
+    """`Played.out`. A larger image takes no less time and no less memory, in whatever moment it is measured."""
+    over = [o for o, one in tested.items() if one.settled(case.budget_ms) and not one.keeps(case.budget_ms)]
+    larger = [case.options.with_larger_images(option).tolist() for option in over]
+    return frozenset(failed).union(*larger)
 
 
 def _probe(key: tuple[str, int], found: Measured, noisy: bool) -> Probe:

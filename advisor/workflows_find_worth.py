@@ -63,7 +63,7 @@ def _against(case: Case, played: Played, frame: pd.DataFrame, pick: Candidate, p
     here = case.options.known == place
     measured = best(accuracy, {o: one for o, one in played.tested.items() if here[o]}, budget)
     open_ = here & (played.believed.mean <= np.log(budget))
-    open_[[*played.tested, *played.failed]] = False
+    open_[[*played.tested, *played.out]] = False
     found = [option for option in (measured, _most_accurate(accuracy, open_)) if option is not None]
     within = f"within the same {METRICS['latency_ms'].show(budget)}"
     instead = f"{pick.runtime} {pick.precision} instead of {' '.join(BASELINE[:2])}"

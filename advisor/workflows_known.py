@@ -208,7 +208,9 @@ def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
         if row is None or not better:
             continue
         ci95 = (float(one["ci95_low_ms"]), float(one["ci95_high_ms"]))
-        found[row] = MeasuredHere(str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]))
+        found[row] = MeasuredHere(
+            str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]), one["pulse_ms"]
+        )
     return dict(sorted(found.items()))
 
 

@@ -22,12 +22,13 @@ from advisor.records import Question
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_options import known_results, options
 from advisor.workflows_find_play import Case, Extra, next_request, play
-from tests.run_data import MACHINE, failed, run
+from tests.run_data import MACHINE, VERSIONS, failed, run
 from tests.small_data import I7_MS
 
 HERE = MACHINE["device_id"]
 EAGER, OPENVINO = ("pytorch-eager", "fp32"), ("openvino", "bf16")
 KEYS = sorted(key for key in I7_MS if not key[0].startswith("test_"))
+FULL_MS = 1.0  # the machine's pulse at its full pace
 _SOFTWARE = "torch 2.15.0, timm 1.0.31"
 PROBE = {("mobilenetv3_large_100", 224): MeasuredHere("run-probe", 6.0, (5.9, 6.1), "steady")}  # 75.8 %
 
@@ -49,7 +50,7 @@ def known(
     found = {KEYS.index(key): one for key, one in (measured or {}).items()}
     middle = np.log([predicted_ms[key] for key in KEYS])
     posterior = Posterior(middle, np.full(len(KEYS), deviation))
-    return Known(setup, asked, made, (), 12, posterior, profiles(), found)
+    return Known(setup, asked, made, (), 12, posterior, profiles(), found, full_ms=FULL_MS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,8 @@ class Bench:
         noisy: Architectures whose runs are noisy.
         memory_mb: Peak memory of each architecture, 150 where it is not named.
         half_width: Of the interval of a median, as a share of it.
+        slow: By architecture, how many times slower than at its full pace the machine is in each of its runs in turn;
+            once they are used up it is at its full pace.
     """
 
     store: Store
@@ -85,6 +88,7 @@ class Bench:
     noisy: tuple[str, ...] = ()
     memory_mb: dict[str, float] = field(default_factory=dict)
     half_width: float = 0.01
+    slow: dict[str, tuple[float, ...]] = field(default_factory=dict)
     parts: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
@@ -104,9 +108,14 @@ class Bench:
         true_ms = self.true_ms[request.runtime].get((name, request.img_size or 0))
         if true_ms is None:
             return replace(failed(f"run-{n}", f"{name} does not run here."), request=request)
-        parts = {"memory": Memory(None, None, self.memory_mb.get(name, 150.0), 100.0)} | self.parts
+        earlier = sum(one.architecture == name for one in self.requests[:-1])
+        slower = (*self.slow.get(name, ())[earlier : earlier + 1], 1.0)[0]
+        parts = {
+            "memory": Memory(None, None, self.memory_mb.get(name, 150.0), 100.0),
+            "environment": {"versions": VERSIONS, "pulse_ms": [slower * FULL_MS] * 2},
+        } | self.parts  # fmt: skip
         one = run(
-            f"run-{n}", true_ms, architecture=name, img_size=request.img_size or 0, half_width=self.half_width,
+            f"run-{n}", slower * true_ms, architecture=name, img_size=request.img_size or 0, half_width=self.half_width,
             reasons=("Busy.",) if name in self.noisy else (), parts=parts,
         )  # fmt: skip
         assert one.measured is not None

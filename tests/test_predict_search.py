@@ -71,9 +71,9 @@ def test_the_expected_gain_is_the_chance_times_the_points_gained() -> None:
     assert choose(ACCURACY, believed(1, 2, 4, 8, 99), tested, 8.0) == Choice(3, pytest.approx(0.5), pytest.approx(3.5))
 
 
-def test_what_failed_is_not_chosen_again() -> None:
+def test_what_is_out_is_not_chosen() -> None:
     tested = {1: Outcome.exactly(2.0)}
-    assert choose(ACCURACY, believed(1, 2, 4, 8, 99), tested, 8.0, failed={3}) == Choice(
+    assert choose(ACCURACY, believed(1, 2, 4, 8, 99), tested, 8.0, out={3}) == Choice(
         2, pytest.approx(1.0), pytest.approx(5.0)
     )
 
@@ -163,6 +163,29 @@ def test_a_steady_measurement_is_not_forgotten_for_a_noisy_one() -> None:
     assert noisy.then(steady) == Outcome(4.0, 4.1, tries=2)
     assert steady.then(noisy) == Outcome(4.0, 4.1, tries=2)
     assert noisy.then(noisy) == Outcome(6.0, 9.0, steady=False, tries=2)
+
+
+@pytest.mark.parametrize(("tested", "settled"), [
+    (Outcome(12.0, 12.1), True),
+    (Outcome(12.0, 12.1, slowdown=1.04), True),  # the spread of the pulse itself
+    (Outcome(12.0, 12.1, slowdown=1.3), False),
+    (Outcome(12.0, 12.1, slowdown=1.3, tries=2), True),
+    (Outcome(9.0, 9.1, slowdown=1.3), True),  # within the budget even then
+    (Outcome(9.0, 9.1, steady=False, slowdown=1.3), False),
+])  # fmt: skip
+def test_what_is_over_the_budget_in_a_slow_moment_is_not_settled(tested: Outcome, settled: bool) -> None:
+    assert tested.settled(10.0) is settled
+
+
+def test_a_slow_moment_makes_a_measurement_as_doubtful_as_it_was_slow() -> None:
+    """At full pace 3 / 1.5 = 2 ms, give or take ln 1.5 and a tenth: ln(2.5 / 2) / 0.4176 = 0.534 deviations."""
+    assert Outcome(3.0, 3.0, slowdown=1.5).probability_within(2.5) == pytest.approx(0.703, abs=1e-3)
+
+
+def test_the_measurement_at_full_pace_counts() -> None:
+    full, slow = Outcome(4.0, 4.5, steady=False), Outcome(6.0, 6.1, slowdown=1.5)
+    assert full.then(slow) == Outcome(4.0, 4.5, steady=False, tries=2)
+    assert slow.then(full) == Outcome(4.0, 4.5, steady=False, tries=2)
 
 
 def test_of_equally_accurate_options_a_steady_one_is_best_then_the_fastest() -> None:

@@ -26,12 +26,17 @@ COLUMNS = ("architecture", "img_size", "p50_ms", "lo90_ms", "hi90_ms", "evidence
 
 @dataclass(frozen=True, slots=True)
 class MeasuredHere:
-    """A network that was measured in the setup: the run, its median with the 95 % interval in ms, its verdict."""
+    """A network that was measured in the setup: the run, its median with the 95 % interval in ms, its verdict.
+
+    Attributes:
+        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
+    """
 
     run_id: str
     p50: float
     ci95: tuple[float, float]
     verdict: str
+    pulse_ms: float | None = None
 
     @property
     def interval90(self) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from advisor.predict.pace import AT_FULL_PACE, DOUBT
 from advisor.predict.predictor import Posterior
 
 MAX_CONFIRMATIONS = 5
@@ -27,7 +28,7 @@ _MIDDLE = 0.85
 # however narrow the interval of each is.
 _AGAIN = 0.1
 _95_PERCENT = 1.96  # standard deviations from the middle to the end of a 95 % interval
-MAX_TRIES = 2  # a noisy measurement is made once more; then it is taken as it is
+MAX_TRIES = 2  # one that was noisy, or slow as the machine was, is made once more; then it is taken as it is
 Predict = Callable[[list[int], list[float]], Posterior]
 
 
@@ -41,6 +42,7 @@ class Outcome:
         steady: Whether the measurement may be trusted.
         tries: How often it was measured.
         allowed: Whether it keeps the limits that only measuring can tell, memory above all.
+        slowdown: How many times slower than at its full pace, of which predictions speak, the machine was meanwhile.
     """
 
     latency_ms: float
@@ -48,6 +50,7 @@ class Outcome:
     steady: bool = True
     tries: int = 1
     allowed: bool = True
+    slowdown: float = 1.0
 
     @classmethod
     def exactly(cls, latency_ms: float) -> Outcome:
@@ -55,22 +58,30 @@ class Outcome:
         return cls(latency_ms, latency_ms)
 
     @property
-    def settled(self) -> bool:
+    def slow(self) -> bool:
+        """Whether the machine was not at its full pace: what is over a budget then may be within it otherwise."""
+        return self.slowdown > AT_FULL_PACE
+
+    def settled(self, budget_ms: float) -> bool:
         """Whether measuring it again is not worth while."""
-        return self.steady or self.tries >= MAX_TRIES or not self.allowed
+        told = self.steady and (not self.slow or self.keeps(budget_ms))
+        return told or self.tries >= MAX_TRIES or not self.allowed
 
     def keeps(self, budget_ms: float) -> bool:
         """Whether it is within the budget, be it noisy, with the upper end of its interval."""
         return self.allowed and self.high_ms <= budget_ms
 
     def probability_within(self, budget_ms: float) -> float:
-        """How probable it is that another measurement is within the budget, by this one alone."""
+        """How probable it is that another measurement, at full pace, is within the budget, by this one alone."""
         deviation = max(np.log(self.high_ms / self.latency_ms) / _95_PERCENT, _AGAIN)
-        return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
+        if not self.slow:
+            return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
+        deviation = np.hypot(deviation, DOUBT * np.log(self.slowdown))
+        return float(norm.cdf(np.log(budget_ms * self.slowdown / self.latency_ms) / deviation))
 
     def then(self, again: Outcome) -> Outcome:
-        """What is known once it was measured again: the later one, unless only the earlier one was steady."""
-        kept = self if self.steady and not again.steady else again
+        """What is known once it was measured again: the one at full pace, then a steady one, then the later one."""
+        kept = min((again, self), key=lambda one: (max(one.slowdown, AT_FULL_PACE), not one.steady))
         return replace(kept, tries=self.tries + again.tries)
 
 
@@ -129,54 +140,54 @@ def find(
 
 def choose(
     accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *,
-    failed: Collection[int] = (),
+    out: Collection[int] = (),
 ) -> Choice | None:  # fmt: skip
     """The option whose measurement is expected to gain most; None where no gain is worth a measurement.
 
-    Where none is, a best option whose measurement was noisy is measured once more, for it is the answer.
+    Where none is, a best option whose measurement is not settled is made once more, for it is the answer.
 
     Args:
         believed: Of all options.
         tested: What was measured of them; settled ones are not measured again.
-        failed: Options that could not be measured.
+        out: Options that are not to be measured, whatever is believed of them.
     """
     if not len(accuracy):
         return None
     middle = Posterior(believed.mean, _MIDDLE * believed.deviation)
-    gains = expected_gains(accuracy, middle, tested, budget_ms, failed=failed)
+    gains = expected_gains(accuracy, middle, tested, budget_ms, out=out)
     chosen, leader = int(np.argmax(gains)), best(accuracy, tested, budget_ms)
     if gains[chosen] < LEAST_GAIN:
-        if leader is None or tested[leader].settled:
+        if leader is None or tested[leader].settled(budget_ms):
             return None
         chosen = leader
-    return appraised(accuracy, believed, tested, budget_ms, chosen, failed=failed)
+    return appraised(accuracy, believed, tested, budget_ms, chosen, out=out)
 
 
 def appraised(
     accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, option: int, *,
-    failed: Collection[int] = (),
+    out: Collection[int] = (),
 ) -> Choice:  # fmt: skip
     """What measuring that option promises."""
-    gains = expected_gains(accuracy, believed, tested, budget_ms, failed=failed)
+    gains = expected_gains(accuracy, believed, tested, budget_ms, out=out)
     return Choice(option, float(_within(believed, tested, budget_ms)[option]), float(gains[option]))
 
 
 def chances(
-    believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *, failed: Collection[int] = ()
+    believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *, out: Collection[int] = ()
 ) -> NDArray[np.float64]:
     """How probable it is that each option is within the budget and not known yet to be.
 
-    0 where measuring has settled it, has failed, or has found it within the budget, be it noisily.
+    0 where it is out, or measuring has settled it or found it within the budget, be it noisily.
     """
     within = _within(believed, tested, budget_ms)
-    within[[option for option, one in tested.items() if one.settled or one.keeps(budget_ms)]] = 0.0
-    within[list(failed)] = 0.0
+    within[[option for option, one in tested.items() if one.settled(budget_ms) or one.keeps(budget_ms)]] = 0.0
+    within[list(out)] = 0.0
     return within
 
 
 def expected_gains(
     accuracy: NDArray[np.float64], believed: Posterior, tested: Mapping[int, Outcome], budget_ms: float, *,
-    failed: Collection[int] = (),
+    out: Collection[int] = (),
 ) -> NDArray[np.float64]:  # fmt: skip
     """Points that measuring each option is expected to gain.
 
@@ -185,10 +196,10 @@ def expected_gains(
     known and the constraint is not. Looking further ahead gained nothing on devices held out. A best option that was
     measured noisily gains what would be lost if it were the answer and over the budget.
     """
-    within = chances(believed, tested, budget_ms, failed=failed)
+    within = chances(believed, tested, budget_ms, out=out)
     leader = best(accuracy, tested, budget_ms)
     gains = within * np.maximum(accuracy - _accuracy_of(accuracy, leader), 0.0)
-    if leader is not None and not tested[leader].settled:
+    if leader is not None and not tested[leader].settled(budget_ms):
         others = {option: one for option, one in tested.items() if option != leader}
         lost = accuracy[leader] - _accuracy_of(accuracy, best(accuracy, others, budget_ms))
         gains[leader] = (1 - tested[leader].probability_within(budget_ms)) * lost
