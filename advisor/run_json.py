@@ -67,7 +67,7 @@ def _part(found: Measured | None, name: str) -> Any:
     if part is None:
         return None
     values = lines.plain(part)
-    for name in ("times_ms", "timed"):  # stand in the store, raw times in the page's download too
+    for name in ("times_ms", "pulses", "timed"):  # stand in the store, raw times in the page's download too
         values.pop(name, None)
     return values
 

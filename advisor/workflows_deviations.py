@@ -17,7 +17,7 @@ from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import COLUMNS
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulses_ms, slowdowns
 from advisor.predict.probe import Probe
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ def _lessons(store: Store) -> list[_Lesson]:
     predictor = Predictor(past, prior).fit(probes)
     probing = {run_id for one in calibrations for run_id in one.run_ids}
     others = own[~own["run_id"].isin(probing)]
-    others = others[slowdowns(others["pulse_ms"].tolist(), full_pulse_ms(own["pulse_ms"].tolist())) <= AT_FULL_PACE]
+    stretches = others["fullest"].tolist()
+    slow = slowdowns(pulses_ms(stretches), full_pulse_ms(pulses_ms(own["fullest"].tolist())))
+    at_pace = [ms if one is None else one.latency_ms for ms, one in zip(others["latency_ms"], stretches, strict=True)]
+    others = others.assign(latency_ms=at_pace)[slow <= AT_FULL_PACE]
     devices = dict(zip(own["setup"], own["device"], strict=True))
     return [
         _lesson(predictor, setup, devices[setup], others[others["setup"] == setup])

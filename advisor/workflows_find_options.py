@@ -19,9 +19,9 @@ from advisor.advice.predicted import HIGH, LOW
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Chosen
 from advisor.measure.rows import speed_rows
-from advisor.measure.run import Run
+from advisor.measure.run import Run, Stretch
 from advisor.predict.known import Known
-from advisor.predict.pace import pulse_of, slowdowns
+from advisor.predict.pace import slowdown, stretch_of
 from advisor.predict.search import Outcome
 from advisor.records import Question
 
@@ -38,7 +38,7 @@ class Result:
 
     Attributes:
         measured_at: When it was begun, UTC without a zone; None where that is not known.
-        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
+        fullest: While the machine was at its fullest pace; None where its pace is not known.
     """
 
     run_id: str
@@ -49,7 +49,7 @@ class Result:
     note: str = ""
     source_id: str = ""
     measured_at: datetime | None = None
-    pulse_ms: float | None = None
+    fullest: Stretch | None = None
 
     @classmethod
     def of_run(cls, run: Run) -> Result:
@@ -60,7 +60,7 @@ class Result:
         began = datetime.fromisoformat(run.started_at).astimezone(UTC).replace(tzinfo=None)
         return cls(
             run.run_id, timed.p50, timed.ci95, run.verdict or "", run.peak_memory_mb, str(row["note"]),
-            str(row["source_id"]), began, pulse_of(run.measured.environment.get("pulse_ms")),
+            str(row["source_id"]), began, stretch_of(run.measured),
         )  # fmt: skip
 
     def tested(self, question: Question, full_ms: float | None) -> Outcome:
@@ -71,8 +71,8 @@ class Result:
         """
         most = question.max_memory_mb
         allowed = most is None or (self.peak_memory_mb is not None and self.peak_memory_mb <= most)
-        (slowdown,) = slowdowns([self.pulse_ms], full_ms)
-        return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, float(slowdown))
+        slower = slowdown(self.p50, self.fullest, full_ms)
+        return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, slower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +192,6 @@ def known_results(one: Known, runs: pd.DataFrame) -> dict[int, Result]:
         found[row] = Result(
             here.run_id, here.p50, here.ci95, here.verdict, None if pd.isna(memory) else memory,
             str(more.get("note") or ""), str(more.get("source_id") or ""),
-            None if pd.isna(began) else began.to_pydatetime(), here.pulse_ms,
+            None if pd.isna(began) else began.to_pydatetime(), here.fullest,
         )  # fmt: skip
     return found

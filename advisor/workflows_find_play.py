@@ -18,7 +18,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import Measured, Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
-from advisor.predict.pace import AT_FULL_PACE, pulse_of, quickest_ms
+from advisor.predict.pace import AT_FULL_PACE, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
@@ -240,8 +240,7 @@ def _out(case: Case, tested: Mapping[int, Outcome], failed: Collection[int]) -> 
 
 
 def _probe(key: tuple[str, int], found: Measured, noisy: bool) -> Probe:
-    pulse_ms, times_ms = pulse_of(found.environment.get("pulse_ms")), found.latency.times_ms
-    return Probe(*key, found.latency.p50, pulse_ms=pulse_ms, quickest_ms=quickest_ms(times_ms), noisy=noisy)
+    return Probe(*key, found.latency.p50, fullest=stretch_of(found), noisy=noisy)
 
 
 def _anew(case: Case, extra: Extra) -> Posterior:

@@ -20,7 +20,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, pulse_of, quickest_ms
+from advisor.predict.pace import fullest, stored_stretch
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.staleness import in_a_sentence
@@ -75,16 +75,17 @@ def _calibrations(store: Store, _version: str) -> tuple[Calibration, ...]:
 
 
 def own_latencies(store: Store) -> pd.DataFrame:
-    """The query `own_latencies` with the setup of each, and what its device is called."""
+    """The query `own_latencies` with the setup of each, what its device is called, and `fullest` as a `Stretch`."""
     found = store.frame("own_latencies")
     devices = store.frame("devices").set_index("device_id")
     kinds, names = devices["kind"].to_dict(), devices["name"].to_dict()
     parts = found[list(_SETUP)].fillna({"threads": "", "unit": "", "software": "", "layout": ""})
     setups = [Setup(kinds[values[0]], *cast(Any, values)) for values in parts.itertuples(index=False, name=None)]
-    pulses = [pulse_of(json.loads(text)) if isinstance(text, str) else None for text in found["pulse_ms"]]
+    columns = (found[name] for name in ("latency_ms", "fullest", "pulses_ms"))
+    stretches = [stored_stretch(*told) for told in zip(*columns, strict=True)]
     return found.assign(
         setup=pd.Series(setups, index=found.index, dtype=object), device=found["device_id"].map(names),
-        pulse_ms=pd.Series(pulses, index=found.index, dtype=object),
+        fullest=pd.Series(stretches, index=found.index, dtype=object),
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def pulses_ms(store: Store, target: str) -> list[float]:
     """The pulse of every own run on a target of this machine, newest first."""
     own = own_latencies(store)
     here = own["device_id"] == machine.machine(target).device_id
-    return [float(ms) for ms in own.loc[here, "pulse_ms"] if ms is not None]
+    return [one.pulse_ms for one in own.loc[here, "fullest"] if one is not None]
 
 
 # -- what is known -------------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
             continue
         ci95 = (float(one["ci95_low_ms"]), float(one["ci95_high_ms"]))
         found[row] = MeasuredHere(
-            str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]), one["pulse_ms"]
+            str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]), one["fullest"]
         )
     return dict(sorted(found.items()))
 
@@ -226,7 +227,7 @@ def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
     own = own[[network in profiles.positions for network in networks]]
     noisy = own["verdict"] == "noisy"
     kept = [network for network in networks if network in profiles.positions]
-    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["pulse_ms"].tolist(), noisy.tolist())]
+    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["fullest"].tolist(), noisy.tolist())]
 
 
 def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
@@ -235,8 +236,7 @@ def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
     return {
         one["run_id"]: Probe(
             one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
-            calibrating.operators_of(details[one["run_id"]]["operators"]), one["pulse_ms"],
-            quickest_ms(details[one["run_id"]]["times_ms"]), one["verdict"] == "noisy",
+            calibrating.operators_of(details[one["run_id"]]["operators"]), one["fullest"], one["verdict"] == "noisy",
         )
         for one in own.to_dict("records")
     }  # fmt: skip

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from advisor.evidence.store import Store
 from advisor.measure.request import Request
 from advisor.measure.run import Memory, Run
+from advisor.measure.stretches import SUFFERED
 from advisor.predict import profile_files
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
@@ -78,8 +79,8 @@ class Bench:
         noisy: Architectures whose runs are noisy.
         memory_mb: Peak memory of each architecture, 150 where it is not named.
         half_width: Of the interval of a median, as a share of it.
-        slow: By architecture, how many times slower than at its full pace the machine is in each of its runs in turn;
-            once they are used up it is at its full pace.
+        slow: By architecture, how many times slower than at the machine's full pace each of its runs is in turn; once
+            they are used up the machine is at its full pace.
     """
 
     store: Store
@@ -112,7 +113,7 @@ class Bench:
         slower = (*self.slow.get(name, ())[earlier : earlier + 1], 1.0)[0]
         parts = {
             "memory": Memory(None, None, self.memory_mb.get(name, 150.0), 100.0),
-            "environment": {"versions": VERSIONS, "pulse_ms": [slower * FULL_MS] * 2},
+            "environment": {"versions": VERSIONS, "pulse_ms": [FULL_MS * slower ** (1 / SUFFERED)] * 2},
         } | self.parts  # fmt: skip
         one = run(
             f"run-{n}", slower * true_ms, architecture=name, img_size=request.img_size or 0, half_width=self.half_width,

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from advisor.errors import BadQuestion, UnknownName
+from advisor.measure.run import Stretch
+from advisor.measure.stretches import SUFFERED
 from advisor.predict.additive import fit_rates, floored, pooled_rates, shares
 from advisor.predict.belief import Belief, Scales, belief
 from advisor.predict.columns import FOLDED, columns
@@ -146,15 +148,21 @@ def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prio
     assert np.log(first) == pytest.approx(np.log(second), abs=1e-6)
 
 
+def at_pace(probe: Probe, slower: float) -> Probe:
+    """The probe on a machine that is so many times slower, by its pulse, than at its full pace."""
+    ms = probe.latency_ms * slower**SUFFERED
+    return replace(probe, latency_ms=ms, fullest=Stretch(ms, 1.1 * slower))
+
+
 def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
     profiles: Profiles, past: History, prior: Prior
 ) -> None:
     true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80, 100, 120, 140]
-    full = [replace(probe, pulse_ms=1.1) for probe in probes_of(profiles, true, rows)]
-    slowed = [replace(probe, latency_ms=1.3 * probe.latency_ms, pulse_ms=1.3 * 1.1) for probe in full[5:]]
+    given = probes_of(profiles, true, rows)
+    full, slowed = ([at_pace(probe, slower) for probe in some] for slower, some in ((1.0, given), (1.4, given[5:])))
     undisturbed, restless, untold = (
         Predictor(past, prior).fit({CPU: given}).posterior(CPU)
-        for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, pulse_ms=None) for probe in slowed)])
+        for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, fullest=None) for probe in slowed)])
     )  # fmt: skip
 
     def apart(found: Posterior) -> float:
@@ -166,8 +174,8 @@ def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
 
 def test_of_several_runs_of_one_network_one_counts(profiles: Profiles, past: History, prior: Prior) -> None:
     true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80]
-    once = [replace(probe, pulse_ms=1.0) for probe in probes_of(profiles, true, rows)]
-    twice = [*once, replace(once[0], latency_ms=1.4 * once[0].latency_ms, pulse_ms=1.4)]
+    once = [at_pace(probe, 1.0) for probe in probes_of(profiles, true, rows)]
+    twice = [*once, at_pace(once[0], 1.4)]
     first, second = (Predictor(past, prior).fit({CPU: given}).posterior(CPU) for given in (once, twice))
     assert second.mean == pytest.approx(first.mean)
     assert second.deviation == pytest.approx(first.deviation)

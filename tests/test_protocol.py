@@ -33,6 +33,8 @@ class Bench:
         self.calls: list[int] = []
         self.said: list[tuple[float, int, Progress]] = []
         self.inside = False
+        self.pulsed_at: list[int] = []
+        self.pulsed_s: list[float] = []
 
     def clock(self) -> float:
         assert not self.inside, "the clock is read between, not inside the timed passes"
@@ -48,7 +50,14 @@ class Bench:
     def say(self, progress: Progress) -> None:
         self.said.append((self.now, len(self.calls), progress))
 
-    def measure(self, *, limits: Limits = LIMITS, seed: int = 0) -> Latency:
+    def pulse(self) -> float:
+        """Takes 4 ms, and tells how many there were."""
+        self.pulsed_at.append(len(self.calls))
+        self.pulsed_s.append(self.now)
+        self.now += 0.004
+        return float(len(self.pulsed_at))
+
+    def measure(self, *, limits: Limits = LIMITS, seed: int = 0, pulse: Callable[[], float] | None = None) -> Latency:
         return measure(
             self.time_passes,
             clock=self.clock,
@@ -56,6 +65,7 @@ class Bench:
             limits=limits,
             seed=seed,
             say=self.say,
+            pulse=pulse,
         )
 
 
@@ -122,6 +132,33 @@ def test_bimodal_times_are_never_called_precise_at_half_and_half() -> None:
     assert found.stopped == "time limit"
     assert found.ci95 == (10.0, 13.0)
     assert 5.5 <= sum(found.times_ms) / 1000 <= 6.1  # some passes restored the caches
+
+
+def test_the_pulse_is_taken_ten_times_a_second_before_the_first_sample_and_after_the_last() -> None:
+    bench = Bench(itertools.repeat(25.0))
+    found = bench.measure(pulse=bench.pulse)
+    *between_s, last_s = np.diff(bench.pulsed_s)
+    assert found.n_samples == 40  # 1 s of 25 ms
+    assert np.all((np.array(between_s) >= 0.1) & (np.array(between_s) < 0.1 + 0.025 + 0.004)) and last_s <= 0.1 + 0.025
+    after, pulses = zip(*found.pulses, strict=True)
+    assert (after[0], after[-1], sorted(after)) == (0, 40, list(after))
+    assert list(pulses) == [float(n) for n in range(1, len(pulses) + 1)]
+    assert found.fullest is not None
+
+
+def test_without_a_pulse_the_pace_is_not_known() -> None:
+    found = Bench(itertools.repeat(25.0)).measure()
+    assert (found.pulses, found.fullest) == ((), None)
+
+
+def test_a_short_pass_right_after_a_pulse_is_not_recorded() -> None:
+    """The pulse has emptied the caches of what it needs."""
+    bench = Bench([])
+    bench._times = (30.0 if bench.pulsed_at and len(bench.calls) == bench.pulsed_at[-1] + 1 else 10.0
+                    for _ in itertools.count())  # fmt: skip
+    found = bench.measure(pulse=bench.pulse)
+    assert len(bench.pulsed_at) > 5
+    assert set(found.times_ms) == {10.0}
 
 
 def test_time_limit_ends_timing_but_leaves_one_sample() -> None:

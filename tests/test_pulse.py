@@ -31,7 +31,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def test_the_pulse_is_the_fastest_of_its_repeats() -> None:
-    took_s = iter([9.0, 9.0, 9.0, 5.0, 4.0, 2.0, 3.0, *[7.0] * 16])  # three to warm up, then the repeats
+    took_s = iter([1.0, 4.0, 2.0, 3.0])  # one to warm up, then the repeats
     now_s, reading = 0.0, 0
 
     def clock() -> float:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from advisor.measure import stretches
 from advisor.measure.lines import Progress
 from advisor.measure.resampling import median_interval as median_interval
 from advisor.measure.run import Latency
@@ -29,6 +30,9 @@ _SAY_EVERY_S = 0.2
 # A line disturbs the caches by well under a millisecond: a pass after it that nobody records costs more than
 # it saves where a pass is this long.
 _RESTORE_BELOW_MS = 20.0
+# From one pulse to the next: what slows a shared machine down comes and goes within a second, and a pulse takes some
+# 4 ms.
+_PULSE_EVERY_S = 0.1
 # A network whose first pass takes this share of the time for timing (a tenth of the whole time limit, see
 # `limits_within`) has no time for a warm-up: its passes are few and long, and every one counts.
 SLOW_SHARE = 0.1 / 0.35
@@ -136,6 +140,7 @@ def measure(
     seed: int = 0,
     timer: str = "wall clock",
     say: Callable[[Progress], None] = lambda _: None,
+    pulse: Callable[[], float] | None = None,
 ) -> Latency:
     """Time passes until their median is known well enough, or time is up.
 
@@ -146,6 +151,7 @@ def measure(
         seed: Of the resampling.
         timer: What the times are from, for the record.
         say: Takes progress, at most five times a second, never between the two readings of a time.
+        pulse: Takes the machine's pulse in ms, between samples.
 
     Raises:
         ClockUnusable: Too many readings were not above zero, or not finite.
@@ -154,7 +160,9 @@ def measure(
     cold_start_ms = watch.first()
     kept = _slow_pass(watch, cold_start_ms, limits)
     warm = _Warm(1, 1, settled=False) if kept else _warm_up(watch, limits, clock_resolution_s)
-    timed = _time(watch, warm.block, limits, seed, kept)
+    pulses = _Pulses(pulse)
+    timed = _time(watch, warm.block, limits, seed, kept, pulses)
+    pulses.take(len(timed.times_ms), watch.elapsed_s)
     times = np.asarray(timed.times_ms)
     p50, p90 = np.quantile(times, [0.5, 0.9])
     return Latency(
@@ -171,6 +179,8 @@ def measure(
         stopped="precise" if timed.precise else "time limit",
         timer=timer,
         dropped=watch.dropped,
+        pulses=tuple(pulses.taken),
+        fullest=stretches.fullest(timed.times_ms, pulses.taken),
     )
 
 
@@ -262,6 +272,24 @@ class _Watch:
         self._now = now
 
 
+class _Pulses:
+    """The machine's pulse, taken between samples every now and then."""
+
+    def __init__(self, pulse: Callable[[], float] | None) -> None:
+        self._pulse, self._last_s = pulse, -math.inf
+        self.taken: list[tuple[int, float]] = []
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is time for the next one."""
+        return self._pulse is not None and now_s - self._last_s >= _PULSE_EVERY_S
+
+    def take(self, samples: int, now_s: float) -> None:
+        """Take it, after so many samples."""
+        if self._pulse is not None:
+            self.taken.append((samples, self._pulse()))
+            self._last_s = now_s
+
+
 @dataclass(frozen=True, slots=True)
 class _Warm:
     block: int
@@ -324,7 +352,9 @@ def _slow_pass(watch: _Watch, cold_start_ms: float, limits: Limits) -> list[floa
     return [] if time_ms is None or time_ms < _ONLY_COLD * cold_start_ms else [time_ms]
 
 
-def _time(watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float]) -> _Timed:
+def _time(
+    watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float], pulses: _Pulses
+) -> _Timed:  # fmt: skip
     """Samples until the interval of their median is narrow enough, or time is up.
 
     Args:
@@ -339,6 +369,10 @@ def _time(watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float
     if not slow_s and watch.tell(Progress("timing", total=limits.min_samples)):
         watch.read(1)
     while True:
+        if pulses.due(watch.elapsed_s):
+            pulses.take(len(times), watch.elapsed_s)
+            if not times or times[-1] * block < _RESTORE_BELOW_MS:
+                watch.read(1)  # not recorded: the pulse too has emptied the caches
         time_ms = watch.read(block)
         if time_ms is not None:
             times.append(time_ms)

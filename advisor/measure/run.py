@@ -16,6 +16,19 @@ Steadiness = Literal["steady", "noisy"]
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The part of a series of times during which the machine was at its fullest pace, see `stretches`.
+
+    Attributes:
+        latency_ms: Of one pass, as one of `Latency`.
+        pulse_ms: How fast the machine was meanwhile, see `workers.pulse`.
+    """
+
+    latency_ms: float
+    pulse_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Forward passes of one batch.
 
@@ -32,6 +45,9 @@ class Latency:
         stopped: "precise", or "time limit" where the interval is still wider than asked for.
         timer: "wall clock" or "CUDA events", whichever the times are from.
         dropped: Readings left out because the clock stood still or went backwards.
+        pulses: The machine's pulse between the times, see `workers.pulse`: how many of them were there when it was
+            taken, and its ms; in order.
+        fullest: None in runs without pulses.
     """
 
     times_ms: tuple[float, ...]
@@ -47,6 +63,8 @@ class Latency:
     stopped: str
     timer: str
     dropped: int = 0
+    pulses: tuple[tuple[int, float], ...] = ()
+    fullest: Stretch | None = None
 
     @property
     def n_samples(self) -> int:

@@ -21,7 +21,7 @@ from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
 from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulse_of, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulses_ms, slowdowns, stretch_of
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
@@ -186,7 +186,7 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
 
 
 def _pulses(good: Sequence[Run]) -> list[float | None]:
-    return [None if run.measured is None else pulse_of(run.measured.environment.get("pulse_ms")) for run in good]
+    return pulses_ms([None if run.measured is None else stretch_of(run.measured) for run in good])
 
 
 # -- what is known of one ------------------------------------------------------------------------------

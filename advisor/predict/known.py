@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from advisor.measure.run import Stretch
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -29,14 +30,14 @@ class MeasuredHere:
     """A network that was measured in the setup: the run, its median with the 95 % interval in ms, its verdict.
 
     Attributes:
-        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
+        fullest: While the machine was at its fullest pace; None where its pace is not known.
     """
 
     run_id: str
     p50: float
     ci95: tuple[float, float]
     verdict: str
-    pulse_ms: float | None = None
+    fullest: Stretch | None = None
 
     @property
     def interval90(self) -> tuple[float, float]:
@@ -93,7 +94,7 @@ class Known:
     @property
     def slowed(self) -> NDArray[np.float64]:
         """How many times slower than at its full pace the machine was, of each probe during which it was."""
-        slow = slowdowns([probe.pulse_ms for probe in self.probes], self.full_ms)
+        slow = slowdowns(pulses_ms([probe.fullest for probe in self.probes]), self.full_ms)
         return np.asarray(slow[slow > AT_FULL_PACE])
 
     @property

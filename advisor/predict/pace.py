@@ -2,8 +2,8 @@
 
 A machine that others use too runs everything slower for seconds or minutes, some networks more than others: those of
 many small operators, whose threads wait for each other often, and those that read many weights. The pulse is what tells
-such a moment; how much a network suffers it tells roughly. What comes and goes within a measurement shows in its times,
-so the quickest stretch of each counts.
+such a moment; how much a network suffers it tells roughly. It comes and goes within a measurement too, so of each the
+part at the fullest pace counts (`measure.stretches`).
 """
 
 from __future__ import annotations
@@ -12,46 +12,68 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from advisor.measure.run import Measured, Stretch
+from advisor.measure.stretches import SUFFERED
 from advisor.predict.probe import Probe
 
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among those that are
 # about as fast as one that a quarter reaches.
 _FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-DISTURBED = 1.25  # a run, or a pass, this much slower than another of its network was disturbed, whatever its pulse
-# Networks suffer as the pulse does, give or take all of it: some hardly do, some twice as much.
+DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
+# Networks suffer as `SUFFERED` says, give or take more than that: some hardly do, some twice as much as the pulse.
 DOUBT = 1.0
-# A pulse this much slower than the other one of its run lost a core for a moment, and tells nothing of the run.
-_INTERRUPTED = 1.5
-_STRETCHES, _LEAST_TIMES = 6, 5  # a series is cut into so many, or fewer, so that each has enough times for a median
 
 
-def pulse_of(taken: Any) -> float | None:
-    """The pulse during a run, ms, from `pulse_ms` of its environment: before it and after it; None in runs without."""
+def stretch_of(found: Measured) -> Stretch | None:
+    """The part of a run at the machine's fullest pace; None where its pace is not known."""
+    return found.latency.fullest or _of_before(found.latency.p50, found.environment.get("pulse_ms"))
+
+
+def stored_stretch(latency_ms: float, fullest: object, pulses_ms: object) -> Stretch | None:
+    """The same from what the store keeps.
+
+    Args:
+        latency_ms: The run's median.
+        fullest, pulses_ms: JSON, or anything else where a run has none.
+    """
+    if isinstance(fullest, str) and (found := msgspec.json.decode(fullest, type=Stretch | None)):
+        return found
+    return _of_before(latency_ms, msgspec.json.decode(pulses_ms) if isinstance(pulses_ms, str) else None)
+
+
+def _of_before(latency_ms: float, taken: Any) -> Stretch | None:
+    """Of an older run, whose pulse was taken before it and after it alone: the whole of it."""
     if not isinstance(taken, list) or not taken or not all(isinstance(ms, int | float) and ms > 0 for ms in taken):
         return None
-    kept = [ms for ms in taken if ms <= _INTERRUPTED * min(taken)]
-    return float(np.exp(np.mean(np.log(kept))))
+    return Stretch(latency_ms, float(np.exp(np.mean(np.log(taken)))))
 
 
-def quickest_ms(times_ms: Sequence[float]) -> float | None:
-    """The least median of stretches of a series of times, in their order: the one that was least disturbed.
+def pulses_ms(stretches: Sequence[Stretch | None]) -> list[float | None]:
+    """The pulse of each, None where it is not known."""
+    return [None if one is None else one.pulse_ms for one in stretches]
 
-    Where even that one was disturbed, as where most of a few passes had to wait for a core, the least time.
+
+def slowdown(latency_ms: float, stretch: Stretch | None, full_ms: float | None) -> float:
+    """How many times slower than at the machine's full pace a run was by its median; 1 where that is not known.
+
+    Args:
+        latency_ms: The median.
+        stretch: Of that run.
+        full_ms: The pulse at full pace.
     """
-    if not len(times_ms):
-        return None
-    stretches = np.array_split(np.asarray(times_ms, dtype=np.float64), _n_stretches(len(times_ms)))
-    quickest, least = min(float(np.median(stretch)) for stretch in stretches), float(min(times_ms))
-    return least if quickest > DISTURBED * least else quickest
+    if stretch is None or full_ms is None:
+        return 1.0
+    return latency_ms / float(_at_full_pace_ms(stretch.latency_ms, stretch.pulse_ms / full_ms))
 
 
-def _n_stretches(n_times: int) -> int:
-    return max(1, min(_STRETCHES, n_times // _LEAST_TIMES))
+def _at_full_pace_ms(latency_ms: Any, slowdowns: Any) -> Any:
+    return latency_ms / np.maximum(slowdowns, 1.0) ** SUFFERED
 
 
 def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
@@ -72,7 +94,7 @@ def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
 
 
 def fullest(
-    networks: Sequence[Hashable], latencies_ms: Sequence[float], pulses_ms: Sequence[float | None],
+    networks: Sequence[Hashable], latencies_ms: Sequence[float], stretches: Sequence[Stretch | None],
     noisy: Sequence[bool],
 ) -> list[int]:  # fmt: skip
     """Which run of every network counts, in order of network: of those that were not disturbed the one at the fullest
@@ -82,9 +104,11 @@ def fullest(
 
     Args:
         networks: Of each run, comparable.
+        latencies_ms: Medians; they count where the stretch is not known.
     """
-    runs = pd.DataFrame({"network": list(networks), "ms": latencies_ms, "noisy": noisy})
-    runs["slow"] = np.maximum(slowdowns(pulses_ms), AT_FULL_PACE)
+    each_ms = [ms if one is None else one.latency_ms for ms, one in zip(latencies_ms, stretches, strict=True)]
+    runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
+    runs["slow"] = np.maximum(slowdowns(pulses_ms(stretches)), AT_FULL_PACE)
     counted = runs[runs["ms"] <= DISTURBED * runs.groupby("network")["ms"].transform("min")]
     ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
     return [int(row) for row in ranked.drop_duplicates("network").index]
@@ -95,9 +119,6 @@ def at_full_pace(
 ) -> tuple[list[Probe], NDArray[np.float64]]:  # fmt: skip
     """Every network once, with the latency that it has at the machine's full pace, and how much that is in doubt.
 
-    The quickest stretch of a series is quicker than its median by chance too: what is usual among the probes is added
-    back to all, but for those of which most was disturbed.
-
     Args:
         probes: Of one setup.
         full_ms: As of `slowdowns`.
@@ -105,13 +126,10 @@ def at_full_pace(
     Returns:
         The probes, in order of name and size, and a standard deviation of each logarithm.
     """
-    columns = zip(*((probe.key, probe.latency_ms, probe.pulse_ms, probe.noisy) for probe in probes), strict=True)
+    columns = zip(*((probe.key, probe.latency_ms, probe.fullest, probe.noisy) for probe in probes), strict=True)
     once = [probes[row] for row in fullest(*columns)]
-    slow = slowdowns([probe.pulse_ms for probe in once], full_ms)
-    by_chance = [probe.latency_ms / probe.quickest_ms for probe in once if probe.quickest_ms is not None]
-    undisturbed = [factor for factor in by_chance if factor <= DISTURBED]
-    usual = float(np.median(undisturbed)) if undisturbed else 1.0
-    latencies = [probe.latency_ms if probe.quickest_ms is None else usual * probe.quickest_ms for probe in once]
-    full = np.array(latencies) / slow
+    slow = slowdowns(pulses_ms([probe.fullest for probe in once]), full_ms)
+    latencies = [probe.latency_ms if probe.fullest is None else probe.fullest.latency_ms for probe in once]
+    full = _at_full_pace_ms(np.array(latencies), slow)
     corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
-    return corrected, DOUBT * np.abs(np.log(slow))
+    return corrected, DOUBT * np.log(np.maximum(slow, 1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.measure.run import TimedOperator
+from advisor.measure.run import Stretch, TimedOperator
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,7 @@ class Probe:
     Attributes:
         latency_ms: Of one forward pass of one batch of the setup.
         operators: What each operator inside it took, where that was measured.
-        pulse_ms: How fast the machine was meanwhile, see `pace`; None where that is not known.
-        quickest_ms: The same by its quickest stretch, see `pace.quickest_ms`; None where single times are not known.
+        fullest: While the machine was at its fullest pace; None where its pace is not known.
         noisy: Whether its measurement was.
     """
 
@@ -23,8 +22,7 @@ class Probe:
     img_size: int
     latency_ms: float
     operators: tuple[TimedOperator, ...] = ()
-    pulse_ms: float | None = None
-    quickest_ms: float | None = None
+    fullest: Stretch | None = None
     noisy: bool = False
 
     @property

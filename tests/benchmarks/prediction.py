@@ -7,9 +7,9 @@ Networks are drawn at random from all that timm lists but those of data/deviatio
 size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictions are frozen before the first of them
 is measured. They are of the machine at its full pace (`advisor.predict.pace`), so that is what they are held against:
 all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
-pace or after 20 s in vain, and those of which not both measurements were at full pace, by the pulse around them, once
-more in each further round. What others do on a shared machine makes a network slower and never faster, so its latency
-is the least at full pace; one that never met full pace is left out and counted. How far two measurements at full pace
+pace or after 20 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
+once more in each further round; that third counts. What others do on a shared machine makes a network slower and never
+faster, so its latency is the least at full pace; one that never met full pace is left out and counted. How far two measurements at full pace
 are apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than
 eager is calibrated after eager mode, whose operators it shares.
 
@@ -39,7 +39,7 @@ from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
-from advisor.predict.pace import AT_FULL_PACE, pulse_of, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
 from advisor.predict.search import Outcome
@@ -66,7 +66,7 @@ def drawn(past: History, known: Known, n: int, seed: int) -> list[int]:
 
 
 def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> list[list[float]]:
-    """Of each row its p50 in ms at full pace, in the order of the rounds; none where it failed or never met it."""
+    """Of each row its latency in ms at full pace, in the order of the rounds; none where it failed or never met it."""
     names = known.profiles.models["architecture"].to_numpy()
     asked, found, pulses = known.asked, list[tuple[int, float]](), list[float | None]()
     wanted = Wanted(
@@ -90,8 +90,9 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
                 failed.add(place)
                 print(f"  {run.request.architecture}: {run.reason}")
                 continue
-            found.append((place, run.measured.latency.p50))
-            pulses.append(pulse_of(run.measured.environment.get("pulse_ms")))
+            stretch = stretch_of(run.measured)
+            found.append((place, run.measured.latency.p50 if stretch is None else stretch.latency_ms))
+            pulses += pulses_ms([stretch])
         full = slowdowns(pulses, full_ms) <= AT_FULL_PACE
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")

@@ -140,17 +140,18 @@ FROM own.roof WHERE device_id = $device_id
 GROUP BY precision, threads ORDER BY precision, threads;
 
 -- name: own_latencies
--- The latency of every own run that is not deleted, in the setup that its speed row has, newest first, and its pulses
--- as JSON, null in runs without.
+-- The latency of every own run that is not deleted, in the setup that its speed row has, newest first; as JSON the part
+-- of it at the machine's fullest pace, null in older runs, and of those the pulses before and after.
 SELECT s.source_file AS run_id, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task, s.runtime,
        s.software, s.threads, s.unit, s.precision, s.layout, CAST(s.batch_size AS INTEGER) AS batch_size, s.latency_ms,
-       s.verdict, s.ci95_low_ms, s.ci95_high_ms, r.content->'$.measured.environment.pulse_ms' AS pulse_ms
+       s.verdict, s.ci95_low_ms, s.ci95_high_ms, r.content->'$.measured.latency.fullest' AS fullest,
+       r.content->'$.measured.environment.pulse_ms' AS pulses_ms
 FROM own_speed s LEFT JOIN own.run r ON r.run_id = s.source_file
 WHERE s.source_id = 'own-measurement' AND s.evidence = 'measured' AND s.task = 'infer' AND NOT s.suspect
   AND s.ci95_low_ms IS NOT NULL
 ORDER BY s.measured_at DESC, s.source_file DESC;
 
 -- name: run_details
--- Environment and timed operators of those runs as JSON, null where a run has none, and the raw times of the latency.
-SELECT run_id, times_ms, content->'$.measured.environment' AS environment, content->'$.measured.work.timed' AS operators
+-- Environment and timed operators of those runs as JSON, null where a run has none.
+SELECT run_id, content->'$.measured.environment' AS environment, content->'$.measured.work.timed' AS operators
 FROM own.run WHERE list_contains($run_ids::VARCHAR[], run_id) ORDER BY run_id;

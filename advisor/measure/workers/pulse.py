@@ -1,4 +1,4 @@
-"""A small fixed piece of work, timed before and after a network: how fast the machine was in that moment.
+"""A small fixed piece of work, timed between the passes of a network: how fast the machine was in that moment.
 
 A shared machine, a laptop that changes its clock, a hypervisor that moves its guests from core to core: each runs the
 same network a fifth to a third slower for some seconds or minutes, and within them the times look as steady as ever.
@@ -15,8 +15,7 @@ from torch.nn import functional
 
 # A convolution of the middle of a ResNet, 0.1 GMACs: all threads take part, and it fits into the second-level cache.
 _CHANNELS, _SIDE, _KERNEL = 64, 56, 3
-_REPEATS = 20  # some 25 ms on two cores; the fastest counts, so that a moment's interruption does not
-_WARM_UP = 3
+_REPEATS, _WARM_UP = 3, 1  # some 4 ms on two cores; the fastest counts, so that a moment's interruption does not
 _BETWEEN_S = 0.25  # two looks at the machine while waiting for it
 
 

@@ -88,14 +88,11 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     phases.enter("settle")
     before = machine.environment(request.target)
     load = machine.LoadMeter(request.target)
-    take_pulse = _pulse(request.target)
-    pulses_ms = [take_pulse()]
     meter.reset()
     load.start()
     timed = _latency(request, prepared, facts, parts.left_s, phases)
     phases.enter("finish")
     found_load, memory = load.stop(), meter.peaks(facts.weights_file_mb)
-    pulses_ms.append(take_pulse())
     found_parity = _judged(request, prepared, expected, parts, timed.latency)
     parts.notes[:0] = (*prepared.notes, *_size_note(facts), *filter(None, [meter.note()]))
     parts.measure(prepared, facts, timed.latency)
@@ -109,7 +106,7 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
         latency=timed.latency,
         memory=memory,
         load=found_load,
-        environment=before | {"pulse_ms": pulses_ms, "freed_memory_kept": kept} | _state(prepared, timed, after),
+        environment=before | {"freed_memory_kept": kept} | _state(prepared, timed, after),
         seconds=phases.seconds,
         parity=found_parity,
         throughput=parts.throughput,
@@ -166,7 +163,7 @@ def _latency(
         build.sizes_in_words(facts.architecture, facts.shape[1:], facts.native),
         eager.kernels_in_words(request),
     ):
-        return timing.latency(prepared, request.target, limits=limits, say=phases)
+        return timing.latency(prepared, request.target, limits=limits, say=phases, pulse=_pulse(request.target))
 
 
 def _judged(

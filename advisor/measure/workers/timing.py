@@ -102,9 +102,13 @@ class Timed:
 
 
 def latency(
-    prepared: Prepared, target: str, *, limits: protocol.Limits, say: Say = lambda _: None, seed: int = 0
-) -> Timed:
+    prepared: Prepared, target: str, *, limits: protocol.Limits, say: Say = lambda _: None, seed: int = 0,
+    pulse: Callable[[], float] | None = None,
+) -> Timed:  # fmt: skip
     """Latency of a prepared network, the garbage collector held back.
+
+    Args:
+        pulse: Takes the machine's pulse, ms.
 
     Raises:
         protocol.ClockUnusable: The clock stands still or goes backwards.
@@ -113,22 +117,25 @@ def latency(
     step_s = protocol.clock_step_s(watch.clock)
     with no_garbage_collection():
         if watch.make_event is None:
-            found = _measure(watch, limits, step_s, say, seed)
+            found = _measure(watch, limits, step_s, say, seed, pulse)
         else:
             cold_ms = watch(1)
             watch.choose_timer()
             before = len(watch.by_clock_ms)
-            found = _measure(watch, limits, step_s, say, seed)
+            found = _measure(watch, limits, step_s, say, seed, pulse)
             found = replace(found, cold_start_ms=cold_ms, warmup_passes=found.warmup_passes + before)
     if prepared.cold_start_ms is not None:
         found = replace(found, cold_start_ms=prepared.cold_start_ms)
     return Timed(found, watch.medians(found.n_samples))
 
 
-def _measure(watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int) -> Latency:
+def _measure(
+    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pulse: Callable[[], float] | None
+) -> Latency:
     return protocol.measure(
-        watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say
-    )
+        watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say,
+        pulse=pulse,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
