@@ -7,7 +7,7 @@ Networks are drawn at random from all that timm lists but those of data/deviatio
 size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictions are frozen before the first of them
 is measured. They are of the machine at its full pace (`advisor.predict.pace`), so that is what they are held against:
 all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
-pace or after 20 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
+pace or after 10 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
 once more in each further round; that third counts. What others do on a shared machine makes a network slower and never
 faster, so its latency is the least at full pace; one that never met full pace is left out and counted. How far two
 measurements at full pace are apart is printed too: no prediction can be nearer to the truth than the truth is to
@@ -48,7 +48,7 @@ from advisor.workflows_measure import Wanted
 
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
-_LIMIT_S, _PATIENCE_S = 20.0, 20.0
+_LIMIT_S, _TIMING_S, _PATIENCE_S = 20.0, 4.0, 10.0
 _ROUNDS_OF_ALL = 2
 
 
@@ -83,7 +83,7 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
         if not order:
             break
         asked_for = workflows_measure.requests([names[rows[i]] for i in order], wanted)
-        requests = [replace(one, timing_s=_LIMIT_S / 2, **paced) for one in asked_for]
+        requests = [replace(one, timing_s=_TIMING_S, **paced) for one in asked_for]
         done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
         for place, run in zip(order, done.runs, strict=True):
             if run.measured is None:
