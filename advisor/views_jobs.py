@@ -15,7 +15,7 @@ from advisor.views_measure import duration
 # stage -> how far into one request it is when it begins; timing takes most of the time
 _BEGINS = {
     "starting": 0.0, "choosing what to measure next": 0.0, "cancelling": 0.0, "building": 0.02,
-    "waiting for the machine": 0.04, "converting": 0.06, "quantising": 0.08, "compiling": 0.1, "warming up": 0.2,
+    "converting": 0.06, "quantising": 0.08, "compiling": 0.1, "warming up": 0.2,
     "timing": 0.35,
 }  # fmt: skip
 _ENDS = 0.85  # of the timing; parity, memory, the extras and what the machine can do come after

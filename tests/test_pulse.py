@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from advisor.measure.workers.pulse import pulse, waited
+from advisor.measure.workers.pulse import pulse
 
 _FAULTS = """
 import resource, sys
@@ -53,31 +53,6 @@ def test_the_device_is_idle_at_both_readings_of_the_clock() -> None:
 
     pulse("cpu", synchronise=lambda: told.append("idle"), clock=clock)()
     assert told == ["idle", "clock"] * (len(told) // 2)
-
-
-def waiting(pulses_ms: list[float], patience_s: float) -> tuple[float, int]:
-    """(how long it waited for a pulse of 1.1 ms, s; how many pulses were left) on a machine of those pulses."""
-    left, now_s = iter(pulses_ms), 0.0
-
-    def sleep(seconds: float) -> None:
-        nonlocal now_s
-        now_s += seconds
-
-    took_s = waited(lambda: next(left), 1.1, patience_s, clock=lambda: now_s, sleep=sleep)
-    return took_s, len(list(left))
-
-
-def test_a_machine_at_full_pace_is_not_waited_for() -> None:
-    assert waiting([1.0, 9.0], 10.0) == (0.0, 1)
-
-
-def test_a_slow_machine_is_waited_for_until_it_is_at_full_pace_again() -> None:
-    assert waiting([1.3, 1.2, 1.1, 9.0], 10.0) == (0.5, 1)
-
-
-def test_patience_ends() -> None:
-    took_s, _ = waiting([1.3] * 100, 10.0)
-    assert took_s == 10.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's alone")

@@ -140,9 +140,9 @@ def measure(
     seed: int = 0,
     timer: str = "wall clock",
     say: Callable[[Progress], None] = lambda _: None,
-    pulse: Callable[[], float] | None = None,
+    pace: Pace | None = None,
 ) -> Latency:
-    """Time passes until their median is known well enough, or time is up.
+    """Time passes until their median is known well enough, or time is up; then on until the machine was at full pace.
 
     Args:
         time_passes: What is timed.
@@ -151,7 +151,7 @@ def measure(
         seed: Of the resampling.
         timer: What the times are from, for the record.
         say: Takes progress, at most five times a second, never between the two readings of a time.
-        pulse: Takes the machine's pulse in ms, between samples.
+        pace: What takes the machine's pulse between samples, and how long to wait for which.
 
     Raises:
         ClockUnusable: Too many readings were not above zero, or not finite.
@@ -160,7 +160,7 @@ def measure(
     cold_start_ms = watch.first()
     kept = _slow_pass(watch, cold_start_ms, limits)
     warm = _Warm(1, 1, settled=False) if kept else _warm_up(watch, limits, clock_resolution_s)
-    pulses = _Pulses(pulse)
+    pulses = _Pulses(pace)
     timed = _time(watch, warm.block, limits, seed, kept, pulses)
     pulses.take(len(timed.times_ms), watch.elapsed_s)
     times = np.asarray(timed.times_ms)
@@ -192,6 +192,21 @@ def known_interval(found: Latency) -> tuple[float, float] | None:
 def interval_error(middle: float, interval: tuple[float, float]) -> float:
     """How far the farther end of an interval is from the median, relative: 0.02 is ±2 %."""
     return max(interval[1] - middle, middle - interval[0]) / middle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What takes the machine's pulse, and how long to wait for which.
+
+    Attributes:
+        pulse: Takes it, ms.
+        full_ms: Timing goes on until some stretches were at this pulse; None waits for none.
+        patience_s: But so long at the most, s.
+    """
+
+    pulse: Callable[[], float]
+    full_ms: float | None = None
+    patience_s: float = 0.0
 
 
 class _Watch:
@@ -275,19 +290,26 @@ class _Watch:
 class _Pulses:
     """The machine's pulse, taken between samples every now and then."""
 
-    def __init__(self, pulse: Callable[[], float] | None) -> None:
-        self._pulse, self._last_s = pulse, -math.inf
+    def __init__(self, pace: Pace | None) -> None:
+        self._pace, self._last_s = pace, -math.inf
         self.taken: list[tuple[int, float]] = []
 
     def due(self, now_s: float) -> bool:
         """Whether it is time for the next one."""
-        return self._pulse is not None and now_s - self._last_s >= _PULSE_EVERY_S
+        return self._pace is not None and now_s - self._last_s >= _PULSE_EVERY_S
 
     def take(self, samples: int, now_s: float) -> None:
         """Take it, after so many samples."""
-        if self._pulse is not None:
-            self.taken.append((samples, self._pulse()))
+        if self._pace is not None:
+            self.taken.append((samples, self._pace.pulse()))
             self._last_s = now_s
+
+    def wanting(self, waited_s: float) -> bool:
+        """Whether the machine was not at its full pace for long enough, and is still to be waited for."""
+        pace = self._pace
+        if pace is None or pace.full_ms is None or waited_s >= pace.patience_s:
+            return False
+        return stretches.n_at(self.taken, pace.full_ms) < stretches.FEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +390,7 @@ def _time(
         return _Timed(times, median_interval(times, seed=seed), precise=False)
     if not slow_s and watch.tell(Progress("timing", total=limits.min_samples)):
         watch.read(1)
+    interval, done_s = (0.0, 0.0), None
     while True:
         if pulses.due(watch.elapsed_s):
             pulses.take(len(times), watch.elapsed_s)
@@ -381,16 +404,22 @@ def _time(
         elapsed_s = watch.elapsed_s
         over = bool(times) and (elapsed_s >= limits.max_s or (slow_s > 0 and elapsed_s + 2 * slow_s > limits.max_s))
         enough = len(times) >= look_at and timed_s >= limits.min_s
-        if over or enough:
+        if done_s is None and (over or enough):
             interval = median_interval(times, seed=seed)
             error = interval_error(float(np.median(times)), interval)
+            if over or (len(times) >= limits.min_samples and error <= limits.precision):
+                done_s = elapsed_s
+            else:
+                look_at = math.ceil(len(times) * _LOOK_GROWTH)
+                watch.tell(_timing(times, timed_s, error, limits))
+                watch.read(1)  # not recorded: looking has emptied the caches of what the passes need
+                continue
+        if done_s is not None and not (slow_s == 0 and pulses.wanting(elapsed_s - done_s)):
+            interval = interval if elapsed_s == done_s else median_interval(times, seed=seed)
+            error = interval_error(float(np.median(times)), interval)
             precise = len(times) >= limits.min_samples and timed_s >= limits.min_s and error <= limits.precision
-            if over or precise:
-                return _Timed(times, interval, precise)
-            look_at = math.ceil(len(times) * _LOOK_GROWTH)
-            watch.tell(_timing(times, timed_s, error, limits))
-            watch.read(1)  # not recorded: looking has emptied the caches of what the passes need
-        elif watch.tell(_timing(times, timed_s, error, limits)) and times and times[-1] * block < _RESTORE_BELOW_MS:
+            return _Timed(times, interval, precise)
+        if watch.tell(_timing(times, timed_s, error, limits)) and times and times[-1] * block < _RESTORE_BELOW_MS:
             watch.read(1)
 
 

@@ -63,8 +63,8 @@ class Request:
         time_limit_s: Wall time after which the measuring process is killed.
         timing_s: The most that timing may take, and half of it warming up, however far apart the times are; None
             takes what the time limit leaves.
-        pulse_ms: Begin when the machine's pulse (`predict.pace`) is at most this, or `patience_s` have passed; None
-            begins at once.
+        pulse_ms: Time on until the machine's pulse (`predict.pace`) was at most this for long enough, or `patience_s`
+            more have passed; None waits for no pulse.
 
     Raises:
         BadQuestion: A value that makes no sense, or a combination that no runtime offers.

@@ -28,7 +28,8 @@ _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, n
 _TRIES = 3  # of a probe at the machine's full pace
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _LOOKS_IF_NOISY = 2
-_PATIENCE_S = 20.0  # to wait for it, at most
+# To time on until the machine was at its full pace, at most; to convert a network once more takes longer than that.
+_FIRST_PATIENCE_S, _PATIENCE_S = 2.0, 10.0
 EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
@@ -138,19 +139,23 @@ def next_probe(
     first_s = {run.request.architecture: run.seconds for run in reversed(runs)}
     usual_s = sum(first_s.values()) / len(first_s) if first_s else 0.0
     left = order[len(tried) :] if n_good < n else ()
+    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
     if left and spent_s + usual_s <= budget_s * (1.0 if n_good >= least else _OVERRUN):
-        return asked.request(left[0])
+        return _patient(asked.request(left[0]), full_ms, _FIRST_PATIENCE_S)
     if n_good < min(least, n):
         return None
-    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
     for name in _again(good, tried, full_ms, looks):
         left_s = EXTENSION * budget_s - spent_s - _look_s([run for run in good if run.request.architecture == name])
         if left_s >= 0:
-            request = asked.request(name)
-            if full_ms is None:
-                return request
-            return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=min(left_s, _PATIENCE_S))
+            return _patient(asked.request(name), full_ms, min(left_s, _PATIENCE_S))
     return None
+
+
+def _patient(request: Request, full_ms: float | None, patience_s: float) -> Request:
+    """The same, going on until the machine was at its full pace; as it is where that is not known."""
+    if full_ms is None:
+        return request
+    return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=patience_s)
 
 
 def _look_s(runs: Sequence[Run]) -> float:

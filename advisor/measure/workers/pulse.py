@@ -16,7 +16,6 @@ from torch.nn import functional
 # A convolution of the middle of a ResNet, 0.1 GMACs: all threads take part, and it fits into the second-level cache.
 _CHANNELS, _SIDE, _KERNEL = 64, 56, 3
 _REPEATS, _WARM_UP = 3, 1  # some 4 ms on two cores; the fastest counts, so that a moment's interruption does not
-_BETWEEN_S = 0.25  # two looks at the machine while waiting for it
 
 
 def pulse(
@@ -46,17 +45,3 @@ def pulse(
             return min(once() for _ in range(_REPEATS))
 
     return take
-
-
-def waited(
-    take: Callable[[], float], pulse_ms: float, patience_s: float, *,
-    clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
-) -> float:  # fmt: skip
-    """Wait until the pulse is at most `pulse_ms`, or so long in vain; the s that it took.
-
-    What slows a shared machine down comes and goes: to wait costs less than a run that says little.
-    """
-    began = clock()
-    while take() > pulse_ms and clock() - began < patience_s:
-        sleep(_BETWEEN_S)
-    return clock() - began

@@ -19,13 +19,15 @@ from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
 from advisor.measure.workers import allocator, build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
-from advisor.measure.workers.pulse import pulse, waited
+from advisor.measure.workers.pulse import pulse
 
 # of the time limit; the rest is for ending, and for what takes longer than expected
 USABLE_SHARE = 0.9
+# of the time that is left once the runtime is ready; warming up, timing and this fit into it
+_PATIENT_SHARE = 0.35
 # progress stage -> phase of `Measured.seconds`
 _PHASES = {
-    "building": "build", "waiting for the machine": "wait", "converting": "convert", "quantising": "convert",
+    "building": "build", "converting": "convert", "quantising": "convert",
     "compiling": "convert", "warming up": "warm up", "timing": "time",
 }  # fmt: skip
 # of the environment, what may change while a network runs
@@ -79,9 +81,6 @@ def measure(request: Request, say: Say, *, began_s: float | None = None) -> Meas
     facts = built.facts
     parts.count(built)
     expected = _reference(request, built, phases)
-    if request.pulse_ms is not None:
-        phases(Progress("waiting for the machine"))
-        waited(_pulse(request.target), request.pulse_ms, request.patience_s)
     prepared = _prepare(request, runtime, built, threads, phases)
     del built  # a runtime with weights of its own needs the network no more: it is not to be counted as memory
 
@@ -126,8 +125,10 @@ def set_threads(threads: int | None) -> int:
     return threads
 
 
-def _pulse(target: str) -> Callable[[], float]:
-    return pulse(target, synchronise=eager.synchroniser(target))
+def _pace(request: Request, left_s: float) -> protocol.Pace:
+    take = pulse(request.target, synchronise=eager.synchroniser(request.target))
+    patience_s = min(request.patience_s, _PATIENT_SHARE * left_s)
+    return protocol.Pace(pulse=take, full_ms=request.pulse_ms, patience_s=patience_s)
 
 
 def _runtime(request: Request) -> Runtime:
@@ -163,7 +164,7 @@ def _latency(
         build.sizes_in_words(facts.architecture, facts.shape[1:], facts.native),
         eager.kernels_in_words(request),
     ):
-        return timing.latency(prepared, request.target, limits=limits, say=phases, pulse=_pulse(request.target))
+        return timing.latency(prepared, request.target, limits=limits, say=phases, pace=_pace(request, left_s))
 
 
 def _judged(

@@ -103,12 +103,12 @@ class Timed:
 
 def latency(
     prepared: Prepared, target: str, *, limits: protocol.Limits, say: Say = lambda _: None, seed: int = 0,
-    pulse: Callable[[], float] | None = None,
+    pace: protocol.Pace | None = None,
 ) -> Timed:  # fmt: skip
     """Latency of a prepared network, the garbage collector held back.
 
     Args:
-        pulse: Takes the machine's pulse, ms.
+        pace: As of `protocol.measure`.
 
     Raises:
         protocol.ClockUnusable: The clock stands still or goes backwards.
@@ -117,12 +117,12 @@ def latency(
     step_s = protocol.clock_step_s(watch.clock)
     with no_garbage_collection():
         if watch.make_event is None:
-            found = _measure(watch, limits, step_s, say, seed, pulse)
+            found = _measure(watch, limits, step_s, say, seed, pace)
         else:
             cold_ms = watch(1)
             watch.choose_timer()
             before = len(watch.by_clock_ms)
-            found = _measure(watch, limits, step_s, say, seed, pulse)
+            found = _measure(watch, limits, step_s, say, seed, pace)
             found = replace(found, cold_start_ms=cold_ms, warmup_passes=found.warmup_passes + before)
     if prepared.cold_start_ms is not None:
         found = replace(found, cold_start_ms=prepared.cold_start_ms)
@@ -130,11 +130,11 @@ def latency(
 
 
 def _measure(
-    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pulse: Callable[[], float] | None
+    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pace: protocol.Pace | None
 ) -> Latency:
     return protocol.measure(
         watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say,
-        pulse=pulse,
+        pace=pace,
     )  # fmt: skip
 
 
