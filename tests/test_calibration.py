@@ -136,7 +136,7 @@ def test_what_is_measured_again_waits_for_the_full_pace_as_long_as_there_is_time
 def test_a_new_probe_waits_shortly_for_the_full_pace_once_that_is_known() -> None:
     first, second = (next_probe(CPU, ORDER, runs, n=4, least=3, budget_s=60.0) for runs in ((), QUIET))
     assert first is not None and (first.pulse_ms, first.patience_s) == (None, 0.0)
-    assert second is not None and (second.pulse_ms, second.patience_s) == (pytest.approx(AT_FULL_PACE), 2.0)
+    assert second is not None and (second.pulse_ms, second.patience_s) == (pytest.approx(AT_FULL_PACE), 1.5)
 
 
 def test_every_network_is_measured_a_second_time_while_there_is_time() -> None:

@@ -11,7 +11,6 @@ from advisor.measure.run import Stretch
 from advisor.measure.stretches import SUFFERED
 from advisor.predict.pace import (
     AT_FULL_PACE,
-    DOUBT,
     at_full_pace,
     full_pulse_ms,
     fullest,
@@ -59,17 +58,17 @@ def test_a_run_is_as_slow_as_its_median_is_beside_its_network_at_full_pace() -> 
 def test_the_part_at_the_fullest_pace_counts_and_is_corrected_for_what_its_pulse_is_slower() -> None:
     quiet = [probe(name, 10.0, 1.0) for name in "abc"]
     slowed, partly, untold = probe("d", 12.0, 1.2), probe("e", 20.0, 1.0, fullest_ms=11.0), probe("f", 9.0)
-    corrected, doubt = at_full_pace([*quiet, slowed, partly, untold])
+    corrected, slow = at_full_pace([*quiet, slowed, partly, untold])
     assert [one.latency_ms for one in corrected] == pytest.approx([10, 10, 10, 12 / 1.2**SUFFERED, 11, 9])
-    assert doubt == pytest.approx([0, 0, 0, DOUBT * math.log(1.2), 0, 0])
+    assert slow == pytest.approx([0, 0, 0, math.log(1.2), 0, 0])
 
 
 def test_a_machine_that_was_slow_all_along_is_known_by_its_full_pace_of_before() -> None:
     slow = [probe(name, 10.0, 1.2) for name in "abc"]
     assert [one.latency_ms for one in at_full_pace(slow)[0]] == pytest.approx([10] * 3)
-    corrected, doubt = at_full_pace(slow, full_ms=1.0)
+    corrected, by = at_full_pace(slow, full_ms=1.0)
     assert [one.latency_ms for one in corrected] == pytest.approx([10 / 1.2**SUFFERED] * 3)
-    assert doubt == pytest.approx([DOUBT * math.log(1.2)] * 3)
+    assert by == pytest.approx([math.log(1.2)] * 3)
 
 
 def test_the_pulse_at_full_pace_is_what_is_usual_among_those_as_fast_as_one_that_a_quarter_reach() -> None:

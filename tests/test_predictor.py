@@ -148,18 +148,20 @@ def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prio
     assert np.log(first) == pytest.approx(np.log(second), abs=1e-6)
 
 
-def at_pace(probe: Probe, slower: float) -> Probe:
+def at_pace(probe: Probe, slower: float, suffered: float = SUFFERED) -> Probe:
     """The probe on a machine that is so many times slower, by its pulse, than at its full pace."""
-    ms = probe.latency_ms * slower**SUFFERED
+    ms = probe.latency_ms * slower**suffered
     return replace(probe, latency_ms=ms, fullest=Stretch(ms, 1.1 * slower))
 
 
+@pytest.mark.parametrize("suffered", [0.4, SUFFERED, 1.4])
 def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
-    profiles: Profiles, past: History, prior: Prior
+    profiles: Profiles, past: History, prior: Prior, suffered: float
 ) -> None:
+    """Also where all networks suffer less, or twice as much, as is expected: those at full pace beside them tell."""
     true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80, 100, 120, 140]
     given = probes_of(profiles, true, rows)
-    full, slowed = ([at_pace(probe, slower) for probe in some] for slower, some in ((1.0, given), (1.4, given[5:])))
+    full, slowed = [at_pace(probe, 1.0) for probe in given], [at_pace(probe, 1.4, suffered) for probe in given[5:]]
     undisturbed, restless, untold = (
         Predictor(past, prior).fit({CPU: given}).posterior(CPU)
         for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, fullest=None) for probe in slowed)])
@@ -168,7 +170,7 @@ def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
     def apart(found: Posterior) -> float:
         return float(np.median(np.abs(found.mean - undisturbed.mean)))
 
-    assert apart(restless) < 0.5 * apart(untold)
+    assert apart(restless) < 0.6 * apart(untold)
     assert np.median(restless.deviation) > np.median(undisturbed.deviation)
 
 

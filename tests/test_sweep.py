@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,20 @@ from hypothesis import strategies as st
 
 from advisor.errors import BadQuestion
 from advisor.measure.request import Request
-from advisor.measure.sweep import Drift, Estimate, default_s, estimate, left, plan, plan_of, read_plan, sweep_id
+from advisor.measure.run import Stretch
+from advisor.measure.sweep import (
+    Drift,
+    Estimate,
+    default_s,
+    estimate,
+    left,
+    pace_ms,
+    plan,
+    plan_of,
+    read_plan,
+    sweep_id,
+)
+from tests.run_data import run
 
 REQUESTS = [Request(architecture=f"net_{number}") for number in range(20)]
 VERSIONS = {"torch": "2.15.0", "openvino": None}
@@ -72,6 +86,13 @@ def test_drift_is_the_sentinels_change_in_either_direction(
     found = Drift("sweep", "job", "mobilenetv3_small_100", before_ms, after_ms)
     assert found.drift == (None if drift is None else pytest.approx(drift))
     assert found.marked is marked
+
+
+def test_a_sentinel_tells_by_what_it_met_of_the_machines_full_pace() -> None:
+    whole = run("r", 15.0).measured
+    assert whole is not None and pace_ms(whole) == 15.0  # an older run, without pulses
+    part = replace(whole, latency=replace(whole.latency, fullest=Stretch(10.0, 1.0)))
+    assert pace_ms(part) == 10.0
 
 
 def test_an_estimate_goes_by_the_same_request_then_by_those_alike_then_by_a_default() -> None:

@@ -130,8 +130,8 @@ def save_sweep(con: Connection, values: Mapping[str, Any]) -> float | None:
     """Add what the sentinel said about a job of a sweep; saving the same job again changes nothing.
 
     Args:
-        values: `sweep_id`, `job_id`, `sentinel` (its architecture), `before_ms` and `after_ms` (its p50, None where
-            it failed).
+        values: `sweep_id`, `job_id`, `sentinel` (its architecture), `before_ms` and `after_ms` (its latency, None
+            where it failed).
 
     Returns:
         How far the two times are apart, |after / before - 1|; None where one is not known.

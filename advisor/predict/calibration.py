@@ -29,7 +29,7 @@ _TRIES = 3  # of a probe at the machine's full pace
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _LOOKS_IF_NOISY = 2
 # To time on until the machine was at its full pace, at most; to convert a network once more takes longer than that.
-_FIRST_PATIENCE_S, _PATIENCE_S = 2.0, 10.0
+_FIRST_PATIENCE_S, _PATIENCE_S = 1.5, 10.0
 EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the

@@ -31,6 +31,7 @@ _SOFTMAX, _WHOLE_ATTENTION = len(KINDS), len(KINDS) + 1
 ALIKE = len(KINDS) + 2  # how many these are
 LEAST_MS = 1e-5
 _ATTENTION, _PRODUCT = KINDS.index(ATTENTION), KINDS.index(PRODUCT)
+_WIDE = 2 * BLOCK  # channels of a group, of which a vector that is not full wastes little
 _MACS = 1  # the place of a MAC's rate among those of a class
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
 # beside the published one.
@@ -45,13 +46,15 @@ _WITHIN, _WITHIN_SPREAD = np.array([0.8, 0.7, 0.1]), 0.3
 def alike(operators: pd.DataFrame) -> NDArray[np.intp]:
     """Shape (n_operators,): the class that each is as fast as, from 0 to `ALIKE` - 1; the first are those of `KINDS`.
 
-    A grouped convolution whose groups fill whole vectors is computed as so many dense ones; narrower groups are not.
+    A grouped convolution whose groups fill whole vectors, or several, is computed as so many dense ones; narrower ones
+    are not.
     """
     kinds = kinds_of(operators)
     reads, makes, groups = (
         operators[name].to_numpy(np.int64) for name in ("in_channels", "out_channels", "groups")
     )  # fmt: skip
-    whole = [channels // np.maximum(groups, 1) % BLOCK == 0 for channels in (reads, makes)]
+    each = [channels // np.maximum(groups, 1) for channels in (reads, makes)]
+    whole = [(width % BLOCK == 0) | (width >= _WIDE) for width in each]
     grouped = kinds == KINDS.index(GROUPED)
     found = np.where(grouped & whole[0] & whole[1], KINDS.index(DENSE), kinds)
     found = np.where((kinds == _ATTENTION) & (operators["macs"] == 0), _SOFTMAX, found)

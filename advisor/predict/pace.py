@@ -26,8 +26,9 @@ from advisor.predict.probe import Probe
 _FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
 DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
-# Networks suffer as `SUFFERED` says, give or take more than that: some hardly do, some twice as much as the pulse.
-DOUBT = 1.0
+# Networks suffer as `SUFFERED` says, give or take: all of a setup alike, as matrix units that two cores share suffer
+# twice as much, and each for itself. Standard deviations of that power.
+COMMON_DOUBT, OWN_DOUBT = 0.5, 0.7
 
 
 def stretch_of(found: Measured) -> Stretch | None:
@@ -117,14 +118,14 @@ def fullest(
 def at_full_pace(
     probes: Sequence[Probe], full_ms: float | None = None
 ) -> tuple[list[Probe], NDArray[np.float64]]:  # fmt: skip
-    """Every network once, with the latency that it has at the machine's full pace, and how much that is in doubt.
+    """Every network once, with the latency that it has at the machine's full pace, and how much slower that was.
 
     Args:
         probes: Of one setup.
         full_ms: As of `slowdowns`.
 
     Returns:
-        The probes, in order of name and size, and a standard deviation of each logarithm.
+        The probes, in order of name and size, and the logarithm of the slowdown of each, by which it is in doubt.
     """
     columns = zip(*((probe.key, probe.latency_ms, probe.fullest, probe.noisy) for probe in probes), strict=True)
     once = [probes[row] for row in fullest(*columns)]
@@ -132,4 +133,4 @@ def at_full_pace(
     latencies = [probe.latency_ms if probe.fullest is None else probe.fullest.latency_ms for probe in once]
     full = _at_full_pace_ms(np.array(latencies), slow)
     corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
-    return corrected, DOUBT * np.log(np.maximum(slow, 1.0))
+    return corrected, np.log(np.maximum(slow, 1.0))

@@ -20,7 +20,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import at_full_pace, full_pulse_ms, pulses_ms
+from advisor.predict.pace import COMMON_DOUBT, OWN_DOUBT, at_full_pace, full_pulse_ms, pulses_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -108,7 +108,7 @@ class _Guesses:
 @_on_one_thread
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
-    wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), doubt: NDArray[np.float64] | float = 0.0,
+    wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), slow: NDArray[np.float64] | None = None,
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
@@ -119,7 +119,8 @@ def posterior(
         rows: Of the probes, in the profiles of the belief.
         wanted: Rows to predict.
         own: Bases that the probes of this device have taught, beside those of the belief.
-        doubt: Shape (n_probes,): standard deviations of the logarithms of single latencies, beyond all noise.
+        slow: Shape (n_probes,): logarithms of how much slower than at its full pace the machine was; None where it was
+            not. They are in doubt by as much, see `pace`.
     """
     scales, published = prior.scales, len(believed.bases)
     weights = -_prior_weight(published, len(own))
@@ -138,11 +139,13 @@ def posterior(
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
     particular, onto_particular = (believed.particular(to, rows, scales) for to in (rows, wanted))
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
+    slow = np.zeros(len(rows)) if slow is None else slow
+    suffered = COMMON_DOUBT**2 * np.outer(slow, slow) + OWN_DOUBT**2 * np.diag(slow**2)
     means, variances, evidence = [], [], []
     for nearness, (noisiness, expected), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
-        spread = np.diag(noise + (np.square(doubt) + guesses.at_doubts) * np.ones(len(rows)))
+        spread = suffered + np.diag(noise + guesses.at_doubts * np.ones(len(rows)))
         lower = cholesky(SPEED**2 + near * shared + own_near * particular + spread, lower=True)
         whitened, left_over = (
             solve_triangular(lower, (np.log(latency_ms) - of_probes).T, lower=True)
@@ -223,7 +226,7 @@ class Predictor:
         self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
-        self.doubt_ = {setup: doubt for setup, (_, doubt) in paced.items()}
+        self.slow_ = {setup: slow for setup, (_, slow) in paced.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {
@@ -251,7 +254,7 @@ class Predictor:
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
         return posterior(
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
-            self.doubt_[setup],
+            self.slow_[setup],
         )  # fmt: skip
 
     def predict_quantiles(
