@@ -19,7 +19,8 @@ from advisor.advice.predicted import HIGH, LOW
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Chosen
 from advisor.measure.rows import speed_rows
-from advisor.measure.run import Run, Stretch
+from advisor.measure.run import Run
+from advisor.measure.stretches import Stretch
 from advisor.predict.known import Known
 from advisor.predict.pace import slowdown, stretch_of
 from advisor.predict.search import Outcome

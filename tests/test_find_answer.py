@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from advisor.evidence.store import Store
-from advisor.measure.run import Parity, Stretch
+from advisor.measure.run import Parity
+from advisor.measure.stretches import Stretch
 from advisor.predict.known import MeasuredHere
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_play import next_request, play

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from advisor.measure.run import Stretch
-from advisor.measure.stretches import SUFFERED
+from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.pace import (
     AT_FULL_PACE,
     at_full_pace,

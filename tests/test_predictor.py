@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from advisor.errors import BadQuestion, UnknownName
-from advisor.measure.run import Stretch
-from advisor.measure.stretches import SUFFERED
+from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.additive import fit_rates, floored, pooled_rates, shares
 from advisor.predict.belief import Belief, Scales, belief
 from advisor.predict.columns import FOLDED, columns

@@ -14,13 +14,13 @@ from advisor.measure.protocol import (
     SHORT,
     ClockUnusable,
     Limits,
-    Pace,
     clock_step_s,
     interval_error,
     limits_within,
     measure,
 )
-from advisor.measure.run import Latency, Stretch
+from advisor.measure.run import Latency
+from advisor.measure.stretches import Pace, Stretch
 
 LIMITS = Limits()
 

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from advisor.measure.run import Stretch
-from advisor.measure.stretches import SUFFERED, fullest, n_at
+from advisor.measure.stretches import SUFFERED, Stretch, fullest, n_at
 
 
 def test_the_stretches_at_the_fullest_pace_count() -> None:

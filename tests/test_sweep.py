@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from advisor.errors import BadQuestion
 from advisor.measure.request import Request
-from advisor.measure.run import Stretch
+from advisor.measure.stretches import Stretch
 from advisor.measure.sweep import (
     Drift,
     Estimate,

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from advisor.measure import stretches
 from advisor.measure.lines import Progress
 from advisor.measure.resampling import median_interval as median_interval
 from advisor.measure.run import Latency
+from advisor.measure.stretches import Pace, Pulses, fullest
 
 # a block is at least this many steps of the clock long, so that the clock costs less than 0.1 %
 BLOCK_STEPS = 1000
@@ -30,9 +30,6 @@ _SAY_EVERY_S = 0.2
 # A line disturbs the caches by well under a millisecond: a pass after it that nobody records costs more than
 # it saves where a pass is this long.
 _RESTORE_BELOW_MS = 20.0
-# From one pulse to the next: what slows a shared machine down comes and goes within a second, and a pulse takes some
-# 4 ms.
-_PULSE_EVERY_S = 0.1
 # A network whose first pass takes this share of the time for timing (a tenth of the whole time limit, see
 # `limits_within`) has no time for a warm-up: its passes are few and long, and every one counts.
 SLOW_SHARE = 0.1 / 0.35
@@ -160,7 +157,7 @@ def measure(
     cold_start_ms = watch.first()
     kept = _slow_pass(watch, cold_start_ms, limits)
     warm = _Warm(1, 1, settled=False) if kept else _warm_up(watch, limits, clock_resolution_s)
-    pulses = _Pulses(pace)
+    pulses = Pulses(pace)
     timed = _time(watch, warm.block, limits, seed, kept, pulses)
     pulses.take(len(timed.times_ms), watch.elapsed_s)
     times = np.asarray(timed.times_ms)
@@ -180,7 +177,7 @@ def measure(
         timer=timer,
         dropped=watch.dropped,
         pulses=tuple(pulses.taken),
-        fullest=stretches.fullest(timed.times_ms, pulses.taken),
+        fullest=fullest(timed.times_ms, pulses.taken),
     )
 
 
@@ -192,21 +189,6 @@ def known_interval(found: Latency) -> tuple[float, float] | None:
 def interval_error(middle: float, interval: tuple[float, float]) -> float:
     """How far the farther end of an interval is from the median, relative: 0.02 is ±2 %."""
     return max(interval[1] - middle, middle - interval[0]) / middle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """What takes the machine's pulse, and how long to wait for which.
-
-    Attributes:
-        pulse: Takes it, ms.
-        full_ms: Timing goes on until some stretches were at this pulse; None waits for none.
-        patience_s: But so long at the most, s.
-    """
-
-    pulse: Callable[[], float]
-    full_ms: float | None = None
-    patience_s: float = 0.0
 
 
 class _Watch:
@@ -287,31 +269,6 @@ class _Watch:
         self._now = now
 
 
-class _Pulses:
-    """The machine's pulse, taken between samples every now and then."""
-
-    def __init__(self, pace: Pace | None) -> None:
-        self._pace, self._last_s = pace, -math.inf
-        self.taken: list[tuple[int, float]] = []
-
-    def due(self, now_s: float) -> bool:
-        """Whether it is time for the next one."""
-        return self._pace is not None and now_s - self._last_s >= _PULSE_EVERY_S
-
-    def take(self, samples: int, now_s: float) -> None:
-        """Take it, after so many samples."""
-        if self._pace is not None:
-            self.taken.append((samples, self._pace.pulse()))
-            self._last_s = now_s
-
-    def wanting(self, waited_s: float) -> bool:
-        """Whether the machine was not at its full pace for long enough, and is still to be waited for."""
-        pace = self._pace
-        if pace is None or pace.full_ms is None or waited_s >= pace.patience_s:
-            return False
-        return stretches.n_at(self.taken, pace.full_ms) < stretches.FEWEST
-
-
 @dataclass(frozen=True, slots=True)
 class _Warm:
     block: int
@@ -375,7 +332,7 @@ def _slow_pass(watch: _Watch, cold_start_ms: float, limits: Limits) -> list[floa
 
 
 def _time(
-    watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float], pulses: _Pulses
+    watch: _Watch, block: int, limits: Limits, seed: int, kept: list[float], pulses: Pulses
 ) -> _Timed:  # fmt: skip
     """Samples until the interval of their median is narrow enough, or time is up.
 

@@ -10,22 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from advisor.measure.request import Request
+from advisor.measure.stretches import Stretch
 
 Status = Literal["ok", "failed", "cancelled", "interrupted"]
 Steadiness = Literal["steady", "noisy"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The part of a series of times during which the machine was at its fullest pace, see `stretches`.
-
-    Attributes:
-        latency_ms: Of one pass, as one of `Latency`.
-        pulse_ms: How fast the machine was meanwhile, see `workers.pulse`.
-    """
-
-    latency_ms: float
-    pulse_ms: float
 
 
 @dataclass(frozen=True, slots=True)

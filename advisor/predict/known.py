@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from advisor.measure.run import Stretch
+from advisor.measure.stretches import Stretch
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns

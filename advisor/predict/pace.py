@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from advisor.measure.run import Measured, Stretch
-from advisor.measure.stretches import SUFFERED
+from advisor.measure.run import Measured
+from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.probe import Probe
 
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among those that are

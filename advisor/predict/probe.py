@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.measure.run import Stretch, TimedOperator
+from advisor.measure.run import TimedOperator
+from advisor.measure.stretches import Stretch
 
 
 @dataclass(frozen=True, slots=True)

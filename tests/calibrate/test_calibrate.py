@@ -12,6 +12,7 @@ from advisor import workflows_calibrate, workflows_foretold, workflows_known, wo
 from advisor.errors import BadQuestion
 from advisor.measure import machine, rows
 from advisor.measure.job_state import JobState
+from advisor.measure.stretches import SUFFERED
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
 from advisor.predict.columns import Setup
@@ -151,7 +152,7 @@ def test_the_sentinel_does_not_make_up_for_a_probe_that_failed(lab: Lab) -> None
 def test_a_probe_of_a_slower_moment_is_measured_again_and_corrected_for_its_slowdown(lab: Lab, few: None) -> None:
     before = lab.calibrate().known
     slowed, ms = lab.order[1], lab.law["latency_ms"]
-    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5 * ms[slowed]})
+    lab.obey(pulse_ms={slowed: 1.5}, latency_ms=ms | {slowed: 1.5**SUFFERED * ms[slowed]})
     workflows_measure.delete_runs(lab.store, list(workflows_measure.runs(lab.store)["run_id"]))
     found = lab.calibrate()
     others = [name for name in lab.order[:5] if name != slowed]

@@ -16,6 +16,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import Latency, Measured, Parity
 from advisor.measure.runtimes import eager, interface
 from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
+from advisor.measure.stretches import Pace
 from advisor.measure.workers import allocator, build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
@@ -125,10 +126,10 @@ def set_threads(threads: int | None) -> int:
     return threads
 
 
-def _pace(request: Request, left_s: float) -> protocol.Pace:
+def _pace(request: Request, left_s: float) -> Pace:
     take = pulse(request.target, synchronise=eager.synchroniser(request.target))
     patience_s = min(request.patience_s, _PATIENT_SHARE * left_s)
-    return protocol.Pace(pulse=take, full_ms=request.pulse_ms, patience_s=patience_s)
+    return Pace(pulse=take, full_ms=request.pulse_ms, patience_s=patience_s)
 
 
 def _runtime(request: Request) -> Runtime:

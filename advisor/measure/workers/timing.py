@@ -16,6 +16,7 @@ from advisor.measure import protocol
 from advisor.measure.lines import Progress
 from advisor.measure.run import Latency
 from advisor.measure.runtimes.interface import Prepared
+from advisor.measure.stretches import Pace
 
 WALL_CLOCK, EVENTS = "wall clock", "CUDA events"
 # CUDA events resolve some 0.5 µs (CUDA runtime API, cudaEventElapsedTime) and leave out what starting the first
@@ -103,7 +104,7 @@ class Timed:
 
 def latency(
     prepared: Prepared, target: str, *, limits: protocol.Limits, say: Say = lambda _: None, seed: int = 0,
-    pace: protocol.Pace | None = None,
+    pace: Pace | None = None,
 ) -> Timed:  # fmt: skip
     """Latency of a prepared network, the garbage collector held back.
 
@@ -130,7 +131,7 @@ def latency(
 
 
 def _measure(
-    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pace: protocol.Pace | None
+    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pace: Pace | None
 ) -> Latency:
     return protocol.measure(
         watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say,
