@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from advisor.measure.request import Request
 from advisor.measure.runtimes import compile_nodes, eager
 from advisor.measure.runtimes.interface import CannotRun, Node, Prepared
+from advisor.measure.runtimes.watched_passes import waiting
 
 _COMPILERS = ("g++", "c++", "clang++", "cl")
 _REASON = 200  # characters of the compiler's own complaint that a sentence repeats
@@ -63,7 +64,7 @@ def prepare(
                 found.synchronise()
                 took_ms.append(1000 * (time.perf_counter() - began))
             if watch:
-                steps = compile_nodes.nodes(found.run)
+                steps = compile_nodes.nodes(found.run, waiting(request))
     # TorchDynamo's errors have no base of their own in the public interface
     except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as exc:
         said = " ".join(str(exc).split())[:_REASON]

@@ -17,7 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from advisor.measure.runtimes.interface import Kind, Node
-from advisor.measure.runtimes.watched_passes import watched_passes
+from advisor.measure.runtimes.watched_passes import Wait, watched_passes
 
 _PASS = "a pass of the network"
 # events that stand around what a graph does, and are no step
@@ -47,11 +47,12 @@ def told() -> contextlib.AbstractContextManager[Any]:
     return torch._inductor.config.patch({"cpp.enable_kernel_profile": True})  # type: ignore[no-any-return]
 
 
-def nodes(run: Callable[[], Any]) -> tuple[Node, ...]:
+def nodes(run: Callable[[], Any], wait: Wait) -> tuple[Node, ...]:
     """The steps in order; none where passes differ in what they do.
 
     Args:
         run: One pass of a network that was compiled within `told`.
+        wait: As of `watched_passes`.
     """
 
     def once() -> None:
@@ -59,7 +60,7 @@ def nodes(run: Callable[[], Any]) -> tuple[Node, ...]:
             run()
 
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as watched:
-        watched_passes(once, most=_MOST_PASSES)
+        watched_passes(once, wait, most=_MOST_PASSES)
     passes = [list(_steps(event)) for event in watched.events() if event.name == _PASS][1:]
     if len({tuple(step.name for step in steps) for steps in passes}) != 1:
         return ()

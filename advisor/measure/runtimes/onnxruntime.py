@@ -29,6 +29,7 @@ from advisor.measure.runtimes.onnx_export import (
     scratch,
 )
 from advisor.measure.runtimes.onnxruntime_nodes import nodes
+from advisor.measure.runtimes.watched_passes import Wait, waiting
 
 _NAME = "ONNX Runtime"
 _OPTIMISED, _WEIGHTS = "optimised.onnx", "optimised.bin"
@@ -71,7 +72,7 @@ def prepare(
         say("compiling")
         steps: tuple[Node, ...] = ()
         if "operators" in request.extras and request.target == "cpu":  # a GPU's steps end after their calls do
-            steps = _steps(library, source, providers, threads, example.numpy())
+            steps = _steps(library, source, providers, threads, example.numpy(), waiting(request))
         session = library.InferenceSession(source, _options(library, threads, folder), providers=providers)
         _check_provider(session, providers, request.target)
         operators = Counter[str]() if folder is None else _precisions(folder / _OPTIMISED)
@@ -150,7 +151,7 @@ def _bound(library: Any, session: Any, image: np.ndarray, target: str) -> Any:
 
 
 def _steps(
-    library: Any, source: bytes | str, providers: list[Any], threads: int, image: np.ndarray
+    library: Any, source: bytes | str, providers: list[Any], threads: int, image: np.ndarray, wait: Wait
 ) -> tuple[Node, ...]:  # fmt: skip
     """What each step takes, in a session of its own: one that writes a profile is slower."""
     with scratch() as folder:
@@ -158,7 +159,7 @@ def _steps(
         options.enable_profiling = True
         options.profile_file_prefix = str(folder / "profile")
         session = library.InferenceSession(source, options, providers=providers)
-        return nodes(session, _run(session, _bound(library, session, image, "cpu")))
+        return nodes(session, _run(session, _bound(library, session, image, "cpu")), wait)
 
 
 def _run(session: Any, binding: Any) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from advisor.measure.runtimes.interface import Kind, Node, by_type
-from advisor.measure.runtimes.watched_passes import watched_passes
+from advisor.measure.runtimes.watched_passes import Wait, watched_passes
 
 _KINDS = by_type({
     Kind.CONVOLUTION: ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"),
@@ -35,14 +35,15 @@ _KINDS = by_type({
 _END = "_kernel_time"  # of the name of an event that tells of a step
 
 
-def nodes(session: Any, run: Callable[[], None]) -> tuple[Node, ...]:
+def nodes(session: Any, run: Callable[[], None], wait: Wait) -> tuple[Node, ...]:
     """The steps in order.
 
     Args:
         session: Made with `enable_profiling`; it ends here, and what it wrote is removed.
         run: One pass of it.
+        wait: As of `watched_passes`.
     """
-    n = len(watched_passes(run))
+    n = len(watched_passes(run, wait))
     written = Path(session.end_profiling())
     events = json.loads(written.read_text())
     written.unlink()

@@ -23,6 +23,7 @@ from advisor.measure.runtimes.onnx_export import (
     onnx_model,
 )
 from advisor.measure.runtimes.openvino_nodes import nodes, text
+from advisor.measure.runtimes.watched_passes import waiting
 
 _NAME = "OpenVINO"
 # our precision -> OpenVINO's hint; "auto" gives none, and then a CPU with native bfloat16 takes that
@@ -68,7 +69,7 @@ def prepare(
         config = _config(request.precision, threads)
         steps: tuple[Node, ...] = ()
         if "operators" in request.extras:
-            steps = nodes(library, core, network, example, config)
+            steps = nodes(library, core, network, example, config, waiting(request))
         compiled = core.compile_model(network, "CPU", config)
         infer_request = compiled.create_infer_request()
     infer_request.set_input_tensor(library.Tensor(example.numpy()))  # copied, so that nothing else must live on

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from advisor.measure.runtimes.interface import Kind, Node, by_type
-from advisor.measure.runtimes.watched_passes import watched_passes
+from advisor.measure.runtimes.watched_passes import Wait, watched_passes
 
 _KINDS = by_type({
     Kind.CONVOLUTION: ("Convolution",),
@@ -25,11 +25,16 @@ _KINDS = by_type({
 _MS = timedelta(milliseconds=1)
 
 
-def nodes(library: Any, core: Any, network: Any, example: torch.Tensor, config: dict[str, Any]) -> tuple[Node, ...]:
+def nodes(
+    library: Any, core: Any, network: Any, example: torch.Tensor, config: dict[str, Any], wait: Wait
+) -> tuple[Node, ...]:  # fmt: skip
     """The steps that take any time, in the order in which OpenVINO tells of them.
 
     The network is compiled once more for it: counters cost each step a look at the clock, which is not to be in the
     latency that is measured.
+
+    Args:
+        wait: As of `watched_passes`.
     """
     compiled = core.compile_model(network, "CPU", config | {"PERF_COUNT": True})
     request = compiled.create_infer_request()
@@ -39,7 +44,7 @@ def nodes(library: Any, core: Any, network: Any, example: torch.Tensor, config: 
         request.infer()
         return {told.node_name: told.real_time / _MS for told in request.profiling_info}
 
-    passes = watched_passes(once)
+    passes = watched_passes(once, wait)
     found = []
     for step in compiled.get_runtime_model().get_ops():
         time_ms = float(np.median([each.get(step.get_friendly_name(), 0.0) for each in passes]))

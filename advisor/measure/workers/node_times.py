@@ -30,16 +30,20 @@ _LEAST_LEFT = 0.1  # of a step's time, when what watching adds to each is taken 
 _Key = tuple[object, ...]
 
 
-def work(operators: Sequence[Operator], nodes: Sequence[Node], *, p50_ms: float, bytes_per_value: int) -> Work:
+def work(
+    operators: Sequence[Operator], nodes: Sequence[Node], *, p50_ms: float, least_ms: float, bytes_per_value: int
+) -> Work:  # fmt: skip
     """What one pass does, and how its latency divides.
 
     Args:
         operators: Of one pass, counted in fp32.
         nodes: Of the same network.
-        p50_ms: The measured latency. As far as the steps take longer, watching them did: each is given an equal part.
+        p50_ms: The measured latency.
+        least_ms: That at the machine's fullest pace. As far as the steps take longer, watching them did: each is given
+            an equal part.
         bytes_per_value: Of the precision used.
     """
-    timed = distinct(operators, _unwatched(nodes, p50_ms))
+    timed = distinct(operators, _unwatched(nodes, least_ms))
     each = [one for one in timed for _ in range(one.count)]
     return Work(
         macs=sum(o.macs for o in operators), bytes=sum(o.bytes for o in operators) * bytes_per_value / 4,
@@ -76,9 +80,9 @@ def distinct(operators: Sequence[Operator], nodes: Sequence[Node]) -> tuple[Time
     return tuple(found)
 
 
-def _unwatched(nodes: Sequence[Node], p50_ms: float) -> list[Node]:
+def _unwatched(nodes: Sequence[Node], least_ms: float) -> list[Node]:
     """The steps without what watching them adds, so that together they take no longer than the latency."""
-    added_ms = max(sum(node.time_ms for node in nodes) - p50_ms, 0.0) / max(len(nodes), 1)
+    added_ms = max(sum(node.time_ms for node in nodes) - least_ms, 0.0) / max(len(nodes), 1)
     return [
         Node(node.kind, node.inputs, node.output, max(node.time_ms - added_ms, _LEAST_LEFT * node.time_ms))
         for node in nodes

@@ -34,6 +34,7 @@ def profile(
     bytes_per_value: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
     budget_s: float = BUDGET_S,
+    wait: Callable[[], float] = lambda: 0.0,
 ) -> Work:
     """What one eager forward pass does, and how its latency divides over the classes of operators.
 
@@ -47,6 +48,7 @@ def profile(
         weights: What does not come from the input: see `operators.weights_of`.
         p50_ms: The measured latency that is divided.
         bytes_per_value: As in `operators.count`.
+        wait: Is called before every two passes, and gives how long that took, s; it does not count.
     """
     calls, _ = calls_of(run, weights, bytes_per_value)
     marks: _Marks = _CudaMarks(target) if target.startswith("cuda") else _ClockMarks(clock, synchronise)
@@ -54,6 +56,7 @@ def profile(
     watched_ms: list[list[float]] = []
     end = clock() + budget_s
     while len(plain_ms) < _MIN_ROUNDS or (clock() < end and len(plain_ms) < _MAX_ROUNDS):
+        end += wait()
         synchronise()
         start = clock()
         run()

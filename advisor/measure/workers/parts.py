@@ -17,6 +17,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import BatchPoint, EndToEnd, Features, Latency, Throughput, Training, Work
 from advisor.measure.runtimes import eager
 from advisor.measure.runtimes.interface import Prepared, Runtime
+from advisor.measure.runtimes.watched_passes import waiting
 from advisor.measure.workers import (
     build,
     end_to_end,
@@ -120,6 +121,7 @@ class Parts:
             run, operators.weights_of(model), p50_ms=latency.p50, synchronise=prepared.synchronise,
             target=request.target, bytes_per_value=_BYTES.get(prepared.precision_used),
             budget_s=min(operator_times.BUDGET_S, 0.2 * self.left_s),
+            wait=waiting(request, synchronise=prepared.synchronise),
         )  # fmt: skip
 
     def _steps(self, prepared: Prepared, latency: Latency) -> Work | None:
@@ -132,6 +134,7 @@ class Parts:
         )
         return node_times.work(
             self.counted.operators, prepared.nodes, p50_ms=latency.p50,
+            least_ms=latency.p50 if latency.fullest is None else latency.fullest.latency_ms,
             bytes_per_value=_BYTES.get(prepared.precision_used, 4),
         )  # fmt: skip
 
