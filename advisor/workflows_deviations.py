@@ -17,7 +17,7 @@ from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import COLUMNS
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulses_ms, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, fullest_ms, pulses_ms, slowdowns
 from advisor.predict.probe import Probe
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def _lessons(store: Store) -> list[_Lesson]:
     others = own[~own["run_id"].isin(probing)]
     stretches = others["fullest"].tolist()
     slow = slowdowns(pulses_ms(stretches), full_pulse_ms(pulses_ms(own["fullest"].tolist())))
-    at_pace = [ms if one is None else one.latency_ms for ms, one in zip(others["latency_ms"], stretches, strict=True)]
-    others = others.assign(latency_ms=at_pace)[slow <= AT_FULL_PACE]
+    others = others.assign(latency_ms=fullest_ms(others["latency_ms"].tolist(), stretches))[slow <= AT_FULL_PACE]
     devices = dict(zip(own["setup"], own["device"], strict=True))
     return [
         _lesson(predictor, setup, devices[setup], others[others["setup"] == setup])

@@ -10,11 +10,10 @@ from scipy.stats import norm
 
 from advisor.evidence.store import Store
 from advisor.measure.run import Parity
-from advisor.measure.stretches import Stretch
 from advisor.predict.known import MeasuredHere
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_play import next_request, play
-from tests.invented_search import EAGER, FULL_MS, OPENVINO, Bench, bench, by_factor, known, two_runtimes
+from tests.invented_search import EAGER, OPENVINO, Bench, bench, by_factor, known, two_runtimes
 from tests.small_data import I7_MS
 
 # within 20 ms, most accurate first: resnet50 224 (80.2 and 81.2, 16 ms), efficientnet_b2 288 (80.6, 18 ms),
@@ -175,80 +174,6 @@ def test_a_confirmation_times_the_latency_alone_and_as_exactly_as_any(built: Sto
     (request,) = machine.requests
     assert (request.architecture, request.img_size, request.threads) == ("resnet50", 224, 2)
     assert (request.extras, request.timing_s) == ((), None)
-
-
-# -- slow moments of the machine ----------------------------------------------------------------------
-
-
-def test_a_confirmation_waits_for_the_full_pace_of_which_predictions_speak(built: Store) -> None:
-    machine = bench(built)
-    machine.search(max_latency_ms=19.0, confirm=1)
-    (request,) = machine.requests
-    assert request.pulse_ms == pytest.approx(FULL_MS, rel=0.1)
-    assert 0 < request.patience_s < request.time_limit_s
-
-
-def test_where_the_full_pace_is_not_known_nothing_waits_for_it(built: Store) -> None:
-    (one,) = bench(built).knowns
-    machine = Bench(built, (replace(one, full_ms=None),), {"pytorch-eager": I7_MS})
-    machine.search(max_latency_ms=19.0, confirm=1)
-    assert (machine.requests[0].pulse_ms, machine.requests[0].patience_s) == (None, 0.0)
-
-
-def test_what_is_over_the_budget_in_a_slow_moment_is_measured_once_more(built: Store) -> None:
-    found = bench(built, slow={"resnet50": (1.5,)}).search(max_latency_ms=17.5)
-    assert [one for one in steps(found) if one[0] == "resnet50"] == [("resnet50", 224, False), ("resnet50", 224, True)]
-    assert found.path[0].followed.startswith(
-        "37 % over the budget. The machine was 50 % slower than at its full pace, so it may be measured once more."
-    )
-    assert sorted(one.slowdown for one in found.path) == pytest.approx([1.0, 1.0, 1.5])
-    pick = found.recommendation.pick
-    assert pick is not None and (pick.architecture, pick.latency_ms) == ("resnet50", 16.0)
-    assert reason(found, "slow-moments") == (
-        "1 of 3 measurements for this question ran while the machine was up to 50 % slower than at its full pace, of "
-        "which predictions speak: what keeps the limit at full pace may break it in such a moment."
-    )
-
-
-def test_what_is_over_the_budget_in_two_slow_moments_is_out(built: Store) -> None:
-    found = bench(built, slow={"resnet50": (1.5, 1.4)}).search(max_latency_ms=17.5)
-    assert [one for one in steps(found) if one[0] == "resnet50"] == [("resnet50", 224, False)] * 2
-    (_, second) = (one for one in found.path if one.candidate.architecture == "resnet50")
-    assert second.followed.startswith("28 % over the budget: out. The machine was 40 % slower than at its full pace.")
-    assert found.recommendation.pick is not None and found.recommendation.pick.architecture != "resnet50"
-
-
-def test_what_is_within_the_budget_in_a_slow_moment_is_so_at_any_time(built: Store) -> None:
-    found = bench(built, slow={"resnet50": (1.1, 1.1)}).search(max_latency_ms=19.0)
-    assert [one for one in steps(found) if one[0] == "resnet50"] == [("resnet50", 224, True)]
-    assert found.recommendation.pick is not None and found.recommendation.pick.latency_ms == pytest.approx(17.6)
-
-
-def test_at_full_pace_throughout_nothing_is_said_of_it(built: Store) -> None:
-    found = bench(built).search(max_latency_ms=19.0)
-    assert "slow-moments" not in {one.rule for one in found.recommendation.reasons}
-
-
-def test_a_slow_measurement_of_before_is_no_last_word_either(built: Store) -> None:
-    slow = MeasuredHere("run-before", 24.0, (23.9, 24.1), "steady", Stretch(24.0, 1.5 * FULL_MS))
-    earlier = {("resnet50", 224): slow}
-    machine = Bench(built, (known(I7_MS, measured=earlier, deviation=0.02),), {"pytorch-eager": I7_MS})
-    assert ("resnet50", 224, True) in steps(machine.search(max_latency_ms=18.0))
-
-
-# -- larger images -------------------------------------------------------------------------------------
-
-
-def test_larger_images_of_a_network_over_the_budget_are_out(built: Store) -> None:
-    """At 224 px it took 40 ms; that it was predicted to take 32 at 288 px is no promise any more."""
-    earlier = {("regnety_032", 224): MeasuredHere("run-a", 40.0, (39.9, 40.1), "steady")}
-    machines = [
-        Bench(built, (known(I7_MS, measured=measured),), {"pytorch-eager": I7_MS}) for measured in ({}, earlier)
-    ]  # fmt: skip
-    open_, closed = (machine.search(max_latency_ms=35.0, families=("RegNet",)) for machine in machines)
-    assert ("regnety_032", 288, True) in steps(open_)
-    assert "regnety_032" not in [one[0] for one in steps(closed)]
-    assert closed.p_missed == pytest.approx(0.0, abs=0.01)  # though 32 ms was 82 % likely to be within 35
 
 
 # -- the end -------------------------------------------------------------------------------------------

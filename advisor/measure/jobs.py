@@ -28,7 +28,7 @@ from advisor.measure.measuring import Judge, Measurer, device_id_of, judged
 from advisor.measure.own_job import PROGRESS_S, OwnJob
 from advisor.measure.request import Request
 from advisor.measure.run import Roof, Run
-from advisor.measure.sweep import Drift, pace_ms
+from advisor.measure.sweep import Drift
 
 POLL_S = 0.15  # how often a waiting job looks whether it is its turn
 IDLE_CHECK_S = 30.0
@@ -318,7 +318,9 @@ class Jobs:
 
     def _keep_drift(self, job: OwnJob, sentinel: Request, before: Run | None, after: Run | None) -> None:
         """Save how far the sentinel moved between its two runs; None stands for one without a result."""
-        each_ms = [None if run is None or run.measured is None else pace_ms(run.measured) for run in (before, after)]
+        each_ms = [
+            None if run is None or run.measured is None else run.measured.latency.fullest_ms for run in (before, after)
+        ]
         drift = Drift(job.record.sweep_id, job.record.job_id, sentinel.architecture, *each_ms)
         self._keeper.keep(job.record.job_id, DRIFT, drift)
         self._save(job)

@@ -59,6 +59,11 @@ class Latency:
         """How many raw times there are."""
         return len(self.times_ms)
 
+    @property
+    def fullest_ms(self) -> float:
+        """Of one pass at the fullest pace that the machine was at; the median where its pace is not known."""
+        return self.p50 if self.fullest is None else self.fullest.latency_ms
+
 
 @dataclass(frozen=True, slots=True)
 class BatchPoint:

@@ -31,7 +31,6 @@ import msgspec
 
 from advisor.errors import BadQuestion
 from advisor.measure.request import EXTRAS, Request
-from advisor.measure.run import Measured
 
 SENTINEL = "mobilenetv3_small_100"  # small enough for a few seconds on any machine
 SENTINEL_LIMIT_S = 30.0
@@ -64,7 +63,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The sentinel's latency before and after a sweep, ms, as of `pace_ms`; None where it was not measured.
+    """The sentinel's latency before and after a sweep, ms; None where it was not measured.
+
+    It is that at the fullest pace of each: by its median a machine whose neighbours come and go within a second would
+    drift all the time.
 
     Attributes:
         sentinel: The sentinel's architecture.
@@ -87,14 +89,6 @@ class Drift:
     def marked(self) -> bool:
         """Whether the sweep's results are to be read with care."""
         return self.drift is not None and self.drift > MAX_DRIFT
-
-
-def pace_ms(found: Measured) -> float:
-    """What a sentinel tells of the machine: its latency at the fullest pace that it met.
-
-    By its median a machine whose neighbours come and go within a second would drift all the time.
-    """
-    return found.latency.p50 if found.latency.fullest is None else found.latency.fullest.latency_ms
 
 
 @dataclass(frozen=True, slots=True)

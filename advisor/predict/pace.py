@@ -60,6 +60,11 @@ def pulses_ms(stretches: Sequence[Stretch | None]) -> list[float | None]:
     return [None if one is None else one.pulse_ms for one in stretches]
 
 
+def fullest_ms(medians_ms: Sequence[float], stretches: Sequence[Stretch | None]) -> list[float]:
+    """The latency of each run at its fullest pace; its median where the pace is not known."""
+    return [ms if one is None else one.latency_ms for ms, one in zip(medians_ms, stretches, strict=True)]
+
+
 def slowdown(latency_ms: float, stretch: Stretch | None, full_ms: float | None) -> float:
     """How many times slower than at the machine's full pace a run was by its median; 1 where that is not known.
 
@@ -107,7 +112,7 @@ def fullest(
         networks: Of each run, comparable.
         latencies_ms: Medians; they count where the stretch is not known.
     """
-    each_ms = [ms if one is None else one.latency_ms for ms, one in zip(latencies_ms, stretches, strict=True)]
+    each_ms = fullest_ms(latencies_ms, stretches)
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
     runs["slow"] = np.maximum(slowdowns(pulses_ms(stretches)), AT_FULL_PACE)
     counted = runs[runs["ms"] <= DISTURBED * runs.groupby("network")["ms"].transform("min")]
@@ -129,8 +134,8 @@ def at_full_pace(
     """
     columns = zip(*((probe.key, probe.latency_ms, probe.fullest, probe.noisy) for probe in probes), strict=True)
     once = [probes[row] for row in fullest(*columns)]
-    slow = slowdowns(pulses_ms([probe.fullest for probe in once]), full_ms)
-    latencies = [probe.latency_ms if probe.fullest is None else probe.fullest.latency_ms for probe in once]
-    full = _at_full_pace_ms(np.array(latencies), slow)
+    stretches = [probe.fullest for probe in once]
+    slow = slowdowns(pulses_ms(stretches), full_ms)
+    full = _at_full_pace_ms(np.array(fullest_ms([probe.latency_ms for probe in once], stretches)), slow)
     corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
     return corrected, np.log(np.maximum(slow, 1.0))
