@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,13 +14,14 @@ from advisor import workflows_measure, workflows_predict
 from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
 from advisor.measure import gpu, machine, models, rows
+from advisor.measure.cpu import has_matrix_units
 from advisor.measure.request import IMG_SIZES, RUNTIMES
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, stored_stretch
+from advisor.predict.pace import fullest, stored_stretch, suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.staleness import in_a_sentence
@@ -233,13 +234,16 @@ def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
 def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
     """By run, those rows of `own_latencies` as probes, in their order."""
     details = _details(store, own["run_id"])
-    return {
-        one["run_id"]: Probe(
-            one["architecture"], int(one["img_size"]), float(one["latency_ms"]),
-            calibrating.operators_of(details[one["run_id"]]["operators"]), one["fullest"], one["verdict"] == "noisy",
-        )
-        for one in own.to_dict("records")
-    }  # fmt: skip
+    return {one["run_id"]: _probe(one, details[one["run_id"]]) for one in own.to_dict("records")}
+
+
+def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any]) -> Probe:
+    operators = calibrating.operators_of(detail["operators"])
+    on_tiles = one["setup"].precision != "fp32" and has_matrix_units(_json(detail["environment"]).get("isa") or ())
+    return Probe(
+        one["architecture"], int(one["img_size"]), float(one["latency_ms"]), operators, one["fullest"],
+        one["verdict"] == "noisy", suffering(operators, matrix_units=on_tiles),
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4)

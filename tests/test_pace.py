@@ -6,11 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.pace import (
     AT_FULL_PACE,
+    DOUBT,
     at_full_pace,
+    doubt,
+    doubt_of_mean,
     full_pulse_ms,
     fullest,
     pulses_ms,
@@ -57,17 +61,32 @@ def test_a_run_is_as_slow_as_its_median_is_beside_its_network_at_full_pace() -> 
 def test_the_part_at_the_fullest_pace_counts_and_is_corrected_for_what_its_pulse_is_slower() -> None:
     quiet = [probe(name, 10.0, 1.0) for name in "abc"]
     slowed, partly, untold = probe("d", 12.0, 1.2), probe("e", 20.0, 1.0, fullest_ms=11.0), probe("f", 9.0)
-    corrected, slow = at_full_pace([*quiet, slowed, partly, untold])
+    corrected = at_full_pace([*quiet, slowed, partly, untold])
     assert [one.latency_ms for one in corrected] == pytest.approx([10, 10, 10, 12 / 1.2**SUFFERED, 11, 9])
-    assert slow == pytest.approx([0, 0, 0, math.log(1.2), 0, 0])
+    assert [one.slow for one in corrected] == pytest.approx([0, 0, 0, math.log(1.2), 0, 0])
 
 
 def test_a_machine_that_was_slow_all_along_is_known_by_its_full_pace_of_before() -> None:
     slow = [probe(name, 10.0, 1.2) for name in "abc"]
-    assert [one.latency_ms for one in at_full_pace(slow)[0]] == pytest.approx([10] * 3)
-    corrected, by = at_full_pace(slow, full_ms=1.0)
+    assert [one.latency_ms for one in at_full_pace(slow)] == pytest.approx([10] * 3)
+    corrected = at_full_pace(slow, full_ms=1.0)
     assert [one.latency_ms for one in corrected] == pytest.approx([10 / 1.2**SUFFERED] * 3)
-    assert by == pytest.approx([math.log(1.2)] * 3)
+    assert [one.slow for one in corrected] == pytest.approx([math.log(1.2)] * 3)
+
+
+def test_probes_at_full_pace_leave_nothing_unknown_and_a_slow_one_alone_what_one_may_suffer() -> None:
+    assert doubt_of_mean(np.zeros(4), 0.15) == 0.0
+    assert doubt_of_mean(np.array([math.log(2)]), 0.15) == pytest.approx(DOUBT * math.log(2))
+
+
+@pytest.mark.parametrize("slow", [[0.0, 0.7], [0.5, 0.5, 0.5], [0.1, 0.4, 0.9, 0.0, 0.3]])
+def test_what_several_slow_probes_leave_unknown_is_that_of_their_best_mean(slow: list[float]) -> None:
+    """Against weights found by a general optimiser."""
+    single, by = 0.15, np.array(slow)
+    covariance = doubt(by) + single**2 * np.eye(len(by))
+    best = minimize(lambda w: w @ covariance @ w / w.sum() ** 2, np.ones(len(by)), tol=1e-12).fun
+    assert doubt_of_mean(by, single) ** 2 == pytest.approx(best - single**2 / len(by), rel=1e-4)
+    assert doubt_of_mean(by, single) < doubt_of_mean(by[by > 0], single) or (by > 0).all()
 
 
 def test_the_pulse_at_full_pace_is_what_is_usual_among_those_as_fast_as_one_that_a_quarter_reach() -> None:

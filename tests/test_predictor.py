@@ -189,17 +189,39 @@ def test_more_probes_narrow_the_intervals(past: History, believed: Belief, prior
     assert np.median(many) < 0.8 * np.median(few)
 
 
+def own_base(
+    true: np.ndarray, rows: np.ndarray, off: np.ndarray | float, *, doubt: float = 0.0, probe_doubt: float = 0.0,
+    slow_doubt: float = 0.0,
+) -> OwnBase:  # fmt: skip
+    """One that tells all networks but is off by so much at its probes."""
+    at_probes, everywhere = np.full(len(rows), probe_doubt), np.ones(len(true))
+    return OwnBase(
+        np.log(true), np.log(true[rows]) + off, doubt * everywhere, at_probes, slow_doubt * everywhere
+    )  # fmt: skip
+
+
+def test_classes_timed_in_slow_moments_alone_are_doubted_however_well_the_base_tells_its_probes(
+    believed: Belief, profiles: Profiles
+) -> None:
+    true = np.exp(np.random.default_rng(0).normal(3, 1, len(profiles)))
+    rows, doubt = np.arange(0, 120, 10), 0.3
+    without, with_it = (
+        posterior(believed, Prior(), rows, true[rows], rows + 5, [own_base(true, rows, 0.0, slow_doubt=slow)]).deviation
+        for slow in (0.0, doubt)
+    )
+    assert np.median(without) < 0.5 * doubt
+    assert np.square(with_it) == pytest.approx(np.square(without) + doubt**2, rel=0.02)
+
+
 def test_operators_unlike_all_timed_ones_are_doubted_as_much_as_the_base_has_surprised(
     believed: Belief, profiles: Profiles
 ) -> None:
     true = np.exp(np.random.default_rng(0).normal(3, 1, len(profiles)))  # which nothing published can tell
-    rows, everywhere, doubt = np.arange(0, 120, 10), np.log(true), 0.3
+    rows, doubt = np.arange(0, 120, 10), 0.3
     off = np.where(np.arange(len(rows)) % 2, doubt, -doubt)
 
     def deviation(surprise: float) -> float:
-        base = OwnBase(
-            everywhere, everywhere[rows] + surprise * off, np.full(len(true), doubt), np.full(len(rows), doubt)
-        )
+        base = own_base(true, rows, surprise * off, doubt=doubt, probe_doubt=doubt)
         found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base])
         return float(np.median(found.deviation))
 

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,11 @@ def clean_brand(brand: str) -> str:
 def has_native_bf16(isa: tuple[str, ...]) -> bool:
     """Whether products of bfloat16 are instructions of the CPU, not emulated by fp32."""
     return any(name in _BF16 for name in isa)
+
+
+def has_matrix_units(isa: Iterable[str]) -> bool:
+    """Whether the CPU has units that multiply tiles of matrices, of values shorter than fp32."""
+    return "amx" in isa
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:

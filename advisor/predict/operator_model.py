@@ -26,6 +26,7 @@ from advisor.measure.run import RESTS
 from advisor.predict.activations import FOLLOWED_BY, Activations
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.operator_rates import ALIKE, LEAST_MS, Times, alike, by_rates, by_sibling
+from advisor.predict.pace import doubt_of_mean
 from advisor.predict.probe import Probe
 from advisor.predict.profile import OPERATOR_COLUMNS, Profiles
 from advisor.predict.signature import signature
@@ -35,6 +36,7 @@ MIN_TIMED = 3  # probes with timed operators; fewer do not tell a class from a m
 # Standard deviations of logarithms, as far as they are a matter of shape: of times beside rates, and of times beside
 # those in a sibling.
 _SPREAD, _SPREAD_OF_SIBLING = 0.35, 0.2
+_SINGLE = 0.15  # the same of what the operators of one probe say of a class
 _SLOW = KINDS.index("slow activation")
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
@@ -52,10 +54,11 @@ class Taught:
             not asked for, but for activations that are computed within others.
         doubt: Shape (n_profiles,): standard deviation of the logarithm of their sum that comes from operators unlike
             every timed one.
+        slow_doubt: Shape (n_profiles,): the same that comes from classes of operators timed in slow moments alone.
         probe_ms: Shape (n_probes,): the same sum of each probe, the smooth function taken from the operators of the
             others (the rates are fitted with all: without it, a class that it alone has would be off by 40 % and bend
             all corrections); of those without usable times of operators, by all.
-        probe_doubt: Shape (n_probes,): as `doubt`, of what the others say of a probe.
+        probe_doubt: Shape (n_probes,): as both doubts together, of what the others say of a probe.
         timed_ms: Shape (n_probes,): that sum as it was timed; NaN where it was not.
         each_ms: Shape (n_operators,): of each row of the profiles' operators.
         times: Of any other operators.
@@ -63,6 +66,7 @@ class Taught:
 
     class_ms: NDArray[np.float64]
     doubt: NDArray[np.float64]
+    slow_doubt: NDArray[np.float64]
     probe_ms: NDArray[np.float64]
     probe_doubt: NDArray[np.float64]
     timed_ms: NDArray[np.float64]
@@ -105,20 +109,26 @@ def taught(
         return None
     points = _thinned(pd.concat([_followed(one, rows, batch_size, fused) for one in timed], ignore_index=True))
     fitted = by_rates(points, np.array(rates)) if sibling is None else by_sibling(points, sibling.times)
-    mean = fitted.with_activations(points)
+    mean, classes, asked_classes = (
+        fitted.with_activations(points), fitted.classes(points), fitted.classes(profiles.operators),
+    )  # fmt: skip
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
     spread = _SPREAD if sibling is None else _SPREAD_OF_SIBLING
-    smooth = Smooth(points, fitted.classes(points), deviation, spread=spread)
-    deviates, unsure = smooth.of(profiles.operators, fitted.classes(profiles.operators), batch_size)
+    smooth = Smooth(points, classes, deviation, spread=spread)
+    deviates, unsure = smooth.of(profiles.operators, asked_classes, batch_size)
+    by_class, without = _slow_doubts(points, classes)
     each_ms = fitted.times(profiles.operators, batch_size) * np.exp(deviates)
     of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
     class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
     if fused is not None:
         class_ms[:, _SLOW] += fused.everywhere @ fitted.activations
     total_ms = class_ms.sum(axis=1)
-    doubts = np.asarray(profiles.counts @ ((each_ms * unsure)[:, None] * of_kind))
-    doubt = np.sqrt(np.square(doubts).sum(axis=1)) / np.maximum(total_ms, LEAST_MS)
-    probe_ms, probe_doubt = _by_the_others(points, mean, smooth, total_ms[rows])
+    doubt, slow_doubt = (
+        np.sqrt(np.square(profiles.counts @ ((each_ms * of_each)[:, None] * of_kind)).sum(axis=1))
+        / np.maximum(total_ms, LEAST_MS)
+        for of_each in (unsure, by_class[asked_classes])
+    )
+    probe_ms, probe_doubt = _by_the_others(points, mean, smooth, without, total_ms[rows])
     timed_ms = np.full(len(probes), np.nan)
     for one in timed:
         timed_ms[int(one["probe"].iloc[0])] = float((one["ms"] * one["count"]).sum())
@@ -129,19 +139,22 @@ def taught(
         deviates, _ = smooth.of(operators, fitted.classes(operators), batch)
         return np.asarray(fitted.times(operators, batch) * np.exp(deviates))
 
-    return Taught(class_ms, doubt, probe_ms, probe_doubt, timed_ms, each_ms, times)
+    return Taught(class_ms, doubt, slow_doubt, probe_ms, probe_doubt, timed_ms, each_ms, times)
 
 
 def _by_the_others(
-    points: pd.DataFrame, mean: NDArray[np.float64], smooth: Smooth, otherwise_ms: NDArray[np.float64]
+    points: pd.DataFrame, mean: NDArray[np.float64], smooth: Smooth, slow_doubt: NDArray[np.float64],
+    otherwise_ms: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """`probe_ms` and `probe_doubt` of `Taught`.
 
     Args:
         mean: Of each point, what it takes by its rates.
+        slow_doubt: Of each point, what slow moments of the other probes leave unknown of its class.
         otherwise_ms: Of each probe, where it has no points.
     """
     deviates, unsure = smooth.without_their_probe()
+    unsure = np.hypot(unsure, slow_doubt)
     told = points.assign(kind=kinds_of(points), own_ms=mean * np.exp(deviates) * points["share"], unsure=unsure)
     probe_ms, probe_doubt = otherwise_ms.copy(), np.zeros(len(otherwise_ms))
     for place, rows in told.groupby("probe"):
@@ -149,6 +162,21 @@ def _by_the_others(
         by_class = (rows["own_ms"] * rows["unsure"]).groupby(rows["kind"]).sum()
         probe_doubt[int(str(place))] = float(np.sqrt(np.square(by_class).sum()) / rows["own_ms"].sum())
     return probe_ms, probe_doubt
+
+
+def _slow_doubts(
+    points: pd.DataFrame, classes: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+    """What slow moments leave unknown of the rates of each class, shape (ALIKE,), and of that of each point by all
+    probes but its own, shape (n_points,): standard deviations of logarithms."""
+    by_class, without = np.zeros(ALIKE), np.zeros(len(points))
+    for one, rows in points.groupby(classes).indices.items():
+        probe, slow = points["probe"].to_numpy()[rows], points["slow"].to_numpy(np.float64)[rows]
+        probes, first = np.unique(probe, return_index=True)
+        by_class[int(str(one))] = doubt_of_mean(slow[first], _SINGLE)
+        for place in probes if len(probes) > 1 else ():
+            without[rows[probe == place]] = doubt_of_mean(slow[first[probes != place]], _SINGLE)
+    return by_class, without
 
 
 def _timed(probe: Probe, place: int) -> pd.DataFrame:
@@ -159,7 +187,7 @@ def _timed(probe: Probe, place: int) -> pd.DataFrame:
         for o in probe.operators
         if o.name not in RESTS
     ]
-    return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place)
+    return pd.DataFrame(rows, columns=[*OPERATOR_COLUMNS, "ms", "count"]).assign(probe=place, slow=probe.slow)
 
 
 def _followed(

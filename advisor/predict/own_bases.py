@@ -10,8 +10,9 @@ from what eager mode's take and how far its own are from them, and only its othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +58,15 @@ class OwnBase:
         doubt: Shape (n_profiles,): standard deviation of the logarithm where a network is unlike all probes.
         probe_doubt: Shape (n_probes,): the same of each probe where it is unlike all others: how far it is from what
             they tell then says little about the base, which has learned from it.
+        slow_doubt: Shape (n_profiles,): standard deviation of the logarithm where its operators are of classes that
+            were timed in slow moments alone. How well the base tells its probes says nothing of that.
     """
 
     everywhere: NDArray[np.float64]
     at_probes: NDArray[np.float64]
     doubt: NDArray[np.float64]
     probe_doubt: NDArray[np.float64]
+    slow_doubt: NDArray[np.float64]
 
 
 def own_bases(
@@ -82,9 +86,9 @@ def own_bases(
         if lesson is None:
             found[setup] = []
         elif setup == teacher:
-            total = np.log(lesson.class_ms.sum(axis=1))
-            doubt = _beyond(lesson.doubt, profiles.rows([probe.key for probe in given]))
-            found[setup] = [OwnBase(total, np.log(lesson.probe_ms), doubt, lesson.probe_doubt)]
+            total, rows = np.log(lesson.class_ms.sum(axis=1)), profiles.rows([probe.key for probe in given])
+            doubts = _beyond(lesson.doubt, np.median, rows), _beyond(lesson.slow_doubt, np.min, rows)
+            found[setup] = [OwnBase(total, np.log(lesson.probe_ms), doubts[0], lesson.probe_doubt, doubts[1])]
         elif (own := _of_fused(lesson, profiles, given, rates[setup], setup)) is not None:
             found[setup] = [own]
         else:
@@ -125,8 +129,10 @@ def _of_fused(
         everywhere_ms += steps.everywhere
         probe_variance += np.square(steps.probe_doubt)
         variance += np.square(steps.doubt)
-    doubt = _beyond(np.sqrt(variance) / everywhere_ms, rows)
-    return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, np.sqrt(probe_variance) / at_probes_ms)
+    doubt = _beyond(np.sqrt(variance) / everywhere_ms, np.median, rows)
+    slow_doubt = _beyond(own.slow_doubt * own.class_ms.sum(axis=1) / everywhere_ms, np.min, rows)
+    probe_doubt = np.sqrt(probe_variance) / at_probes_ms
+    return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, probe_doubt, slow_doubt)
 
 
 def _within(lesson: Taught, profiles: Profiles, probes: Sequence[Probe]) -> Activations | None:
@@ -142,9 +148,18 @@ def _of_sibling(lesson: Taught, profiles: Profiles, probes: Sequence[Probe], fus
     class_ms = lesson.class_ms * np.where(_FUSIBLE, fused, 1.0)
     ones = np.ones(class_ms.shape[1])
     sums = with_factors(class_ms, rows, latency_ms, latency_ms, expected=ones, shrink=_SHRINK)
-    return OwnBase(np.log(sums.everywhere), np.log(sums.at_probes), _beyond(lesson.doubt, rows), np.zeros(len(rows)))
+    doubt, slow_doubt = _beyond(lesson.doubt, np.median, rows), _beyond(lesson.slow_doubt, np.min, rows)
+    return OwnBase(np.log(sums.everywhere), np.log(sums.at_probes), doubt, np.zeros(len(rows)), slow_doubt)
 
 
-def _beyond(doubt: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The doubt beyond that of the probes, which their own deviations show already."""
-    return np.sqrt(np.maximum(doubt**2 - np.median(doubt[rows]) ** 2, 0.0))
+def _beyond(
+    doubt: NDArray[np.float64], usual: Callable[[NDArray[np.float64]], Any], rows: NDArray[np.intp]
+) -> NDArray[np.float64]:  # fmt: skip
+    """The doubt beyond that of the probes, which their own deviations show already.
+
+    Args:
+        usual: Of the doubts of all probes that which goes. Of slow moments that is the least: what all have in common
+            of it is in doubt with their latencies.
+        rows: Of the probes.
+    """
+    return np.asarray(np.sqrt(np.maximum(doubt**2 - usual(doubt[rows]) ** 2, 0.0)))

@@ -17,18 +17,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from advisor.measure.run import Measured
+from advisor.measure.run import RESTS, Measured, TimedOperator
 from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.probe import Probe
+from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among those that are
 # about as fast as one that a quarter reaches.
 _FAST = 0.25
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
 DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
-# Networks suffer as `SUFFERED` says, give or take: all of a setup alike, as matrix units that two cores share suffer
-# twice as much, and each for itself. Standard deviations of that power.
-COMMON_DOUBT, OWN_DOUBT = 0.5, 0.7
+# Units that multiply tiles of matrices are shared by the two threads of a core, of which a neighbour may have one: what
+# they do takes up to three times as long then. The powers, by class of operators, of 12 networks in OpenVINO in
+# bfloat16 on two cores of an Intel Xeon with AMX that others used too, each measured 4 to 9 times.
+_ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 1.9, PRODUCT: 1.15, POINTWISE: 1.05}, 0.6
+# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations.
+_COMMON_DOUBT, _OWN_DOUBT = 0.5, 0.7
+DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
 
 
 def stretch_of(found: Measured) -> Stretch | None:
@@ -78,8 +83,21 @@ def slowdown(latency_ms: float, stretch: Stretch | None, full_ms: float | None) 
     return latency_ms / float(_at_full_pace_ms(stretch.latency_ms, stretch.pulse_ms / full_ms))
 
 
-def _at_full_pace_ms(latency_ms: Any, slowdowns: Any) -> Any:
-    return latency_ms / np.maximum(slowdowns, 1.0) ** SUFFERED
+def _at_full_pace_ms(latency_ms: Any, slowdowns: Any, suffers: Any = SUFFERED) -> Any:
+    return latency_ms / np.maximum(slowdowns, 1.0) ** suffers
+
+
+def suffering(operators: Sequence[TimedOperator], *, matrix_units: bool) -> float:
+    """The power of the machine's slowdown by which a network is slower itself, by what its operators take.
+
+    Args:
+        matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices.
+    """
+    whole_ms = sum(o.count * o.time_ms for o in operators)
+    if not matrix_units or not whole_ms:
+        return SUFFERED
+    each = [_ELSEWHERE if o.name in RESTS else _ON_MATRIX_UNITS.get(signature(o).kind, _ELSEWHERE) for o in operators]
+    return sum(o.count * o.time_ms * power for o, power in zip(operators, each, strict=True)) / whole_ms
 
 
 def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
@@ -120,22 +138,43 @@ def fullest(
     return [int(row) for row in ranked.drop_duplicates("network").index]
 
 
-def at_full_pace(
-    probes: Sequence[Probe], full_ms: float | None = None
-) -> tuple[list[Probe], NDArray[np.float64]]:  # fmt: skip
-    """Every network once, with the latency that it has at the machine's full pace, and how much slower that was.
+def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[Probe]:
+    """Every network once, in order of name and size, with the latency that it has at the machine's full pace.
 
     Args:
         probes: Of one setup.
         full_ms: As of `slowdowns`.
-
-    Returns:
-        The probes, in order of name and size, and the logarithm of the slowdown of each, by which it is in doubt.
     """
     columns = zip(*((probe.key, probe.latency_ms, probe.fullest, probe.noisy) for probe in probes), strict=True)
     once = [probes[row] for row in fullest(*columns)]
     stretches = [probe.fullest for probe in once]
     slow = slowdowns(pulses_ms(stretches), full_ms)
-    full = _at_full_pace_ms(np.array(fullest_ms([probe.latency_ms for probe in once], stretches)), slow)
-    corrected = [replace(probe, latency_ms=ms) for probe, ms in zip(once, full.tolist(), strict=True)]
-    return corrected, np.log(np.maximum(slow, 1.0))
+    here = np.array(fullest_ms([probe.latency_ms for probe in once], stretches))
+    full = _at_full_pace_ms(here, slow, np.array([probe.suffers for probe in once]))
+    logs = np.log(np.maximum(slow, 1.0))
+    return [
+        replace(probe, latency_ms=ms, slow=by) for probe, ms, by in zip(once, full.tolist(), logs.tolist(), strict=True)
+    ]
+
+
+def doubt(slow: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (n_probes, n_probes): covariance of the logarithms of probes, as far as it comes from slow moments.
+
+    Args:
+        slow: Of each probe, shape (n_probes,).
+    """
+    return np.asarray(_COMMON_DOUBT**2 * np.outer(slow, slow) + _OWN_DOUBT**2 * np.diag(slow**2))
+
+
+def doubt_of_mean(slow: NDArray[np.float64], single: float) -> float:
+    """The standard deviation of what several probes say of one thing, as far as it comes from slow moments.
+
+    It is that of their mean with the least variance (generalised least squares), less that of as many at full pace.
+
+    Args:
+        slow: Of each probe.
+        single: Standard deviation of what one at full pace says.
+    """
+    n = len(slow)
+    variance = 1 / np.linalg.solve(single**2 * np.eye(n) + doubt(slow), np.ones(n)).sum()
+    return float(np.sqrt(max(variance - single**2 / n, 0.0)))

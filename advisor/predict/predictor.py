@@ -20,7 +20,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import COMMON_DOUBT, OWN_DOUBT, at_full_pace, full_pulse_ms, pulses_ms
+from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, pulses_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -87,6 +87,7 @@ class _Guesses:
             networks like it have for themselves.
         everywhere: Shape (n_bases, n_wanted).
         doubts: Variances of the same shape, or 0.
+        slow_doubts: Variances of the same shape, or 0, that how well the bases tell the probes says nothing of.
         at_doubts: Variances of the probes, shape (n_probes,), or 0.
         weight: Shape (n_bases,): log of what each weighs before the probes.
         expected_probes: The strength of what is expected of how far they are off.
@@ -99,6 +100,7 @@ class _Guesses:
     with_all: NDArray[np.float64]
     everywhere: NDArray[np.float64]
     doubts: NDArray[np.float64] | float
+    slow_doubts: NDArray[np.float64] | float
     at_doubts: NDArray[np.float64] | float
     weight: NDArray[np.float64]
     expected_probes: float
@@ -125,22 +127,24 @@ def posterior(
     scales, published = prior.scales, len(believed.bases)
     weights = -_prior_weight(published, len(own))
     here, there = believed.bases[:, rows], believed.bases[:, wanted]
-    groups = [_Guesses(here, here, there, 0.0, 0.0, weights[:published], _EXPECTED_OF_PUBLISHED, nearer=True)]
+    groups = [_Guesses(here, here, there, 0.0, 0.0, 0.0, weights[:published], _EXPECTED_OF_PUBLISHED, nearer=True)]
     if own:
         at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere for b in own])
-        doubts = np.vstack([base.doubt[wanted] ** 2 for base in own])
+        doubts, slow_doubts = (
+            np.square([told[wanted] for told in each])
+            for each in zip(*((b.doubt, b.slow_doubt) for b in own), strict=True)
+        )
         at_doubts = np.mean([base.probe_doubt**2 for base in own], axis=0)
         groups.append(
             _Guesses(
-                at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, at_doubts, weights[published:],
-                _EXPECTED_OF_OWN, nearer=False,
+                at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, slow_doubts, at_doubts,
+                weights[published:], _EXPECTED_OF_OWN, nearer=False,
             )
         )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
     particular, onto_particular = (believed.particular(to, rows, scales) for to in (rows, wanted))
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
-    slow = np.zeros(len(rows)) if slow is None else slow
-    suffered = COMMON_DOUBT**2 * np.outer(slow, slow) + OWN_DOUBT**2 * np.diag(slow**2)
+    suffered = doubt(np.zeros(len(rows)) if slow is None else slow)
     means, variances, evidence = [], [], []
     for nearness, (noisiness, expected), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
@@ -157,7 +161,7 @@ def posterior(
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
         surprise = _without_speed(lower, whitened)
         common = (guesses.expected_probes + surprise) / (guesses.expected_probes + len(rows) - 1)
-        variances.append(common[:, None] * (np.maximum(left, noise) + guesses.doubts))
+        variances.append(common[:, None] * (np.maximum(left, noise) + guesses.doubts) + guesses.slow_doubts)
         evidence.append(_evidence(lower, surprise, guesses.expected_probes) + guesses.weight + np.log(expected))
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 
@@ -220,13 +224,12 @@ class Predictor:
             check_enough(setup, given)
         # in one order whatever they were measured in
         full_ms = full_pulse_ms(pulses_ms([probe.fullest for given in probes.values() for probe in given]))
-        paced = {setup: at_full_pace(probes[setup], full_ms) for setup in sorted(probes)}
-        ordered = {setup: given for setup, (given, _) in paced.items()}
+        ordered = {setup: at_full_pace(probes[setup], full_ms) for setup in sorted(probes)}
         profiles = self.past.profiles
         self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
-        self.slow_ = {setup: slow for setup, (_, slow) in paced.items()}
+        self.slow_ = {setup: np.array([probe.slow for probe in given]) for setup, given in ordered.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {

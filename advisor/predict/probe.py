@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from advisor.measure.run import TimedOperator
-from advisor.measure.stretches import Stretch
+from advisor.measure.stretches import SUFFERED, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,9 @@ class Probe:
         operators: What each operator inside it took, where that was measured.
         fullest: While the machine was at its fullest pace; None where its pace is not known.
         noisy: Whether its measurement was.
+        suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`.
+        slow: Logarithm of how much slower than at its full pace the machine was, where the latency is corrected for
+            that and in doubt by as much (`pace`); else 0.
     """
 
     architecture: str
@@ -25,6 +28,8 @@ class Probe:
     operators: tuple[TimedOperator, ...] = ()
     fullest: Stretch | None = None
     noisy: bool = False
+    suffers: float = SUFFERED
+    slow: float = 0.0
 
     @property
     def key(self) -> tuple[str, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from advisor.predict.pace import AT_FULL_PACE, COMMON_DOUBT, OWN_DOUBT
+from advisor.predict.pace import AT_FULL_PACE, DOUBT
 from advisor.predict.predictor import Posterior
 
 MAX_CONFIRMATIONS = 5
@@ -76,7 +76,7 @@ class Outcome:
         deviation = max(np.log(self.high_ms / self.latency_ms) / _95_PERCENT, _AGAIN)
         if not self.slow:
             return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
-        deviation = np.hypot(deviation, np.hypot(COMMON_DOUBT, OWN_DOUBT) * np.log(self.slowdown))
+        deviation = np.hypot(deviation, DOUBT * np.log(self.slowdown))
         return float(norm.cdf(np.log(budget_ms * self.slowdown / self.latency_ms) / deviation))
 
     def then(self, again: Outcome) -> Outcome:

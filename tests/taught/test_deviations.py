@@ -128,13 +128,14 @@ def test_a_guess_is_moved_by_what_fits_each_network(profiles: Profiles) -> None:
     n, probes = len(profiles), np.array([2, 5])
     rng = np.random.default_rng(0)
     known = Deviations(np.array([2, 9]), rng.normal(size=n), rng.normal(size=n), rng.random(n), "Some machine")
-    base = OwnBase(rng.normal(size=n), rng.normal(size=2), rng.random(n), rng.random(2))
+    base = OwnBase(rng.normal(size=n), rng.normal(size=2), rng.random(n), rng.random(2), rng.random(n))
     moved = known.added_to(base, probes)
     others = np.setdiff1d(np.arange(n), probes)
     assert moved.everywhere[others] == pytest.approx(base.everywhere[others] + known.untaught[others])
     assert moved.everywhere[probes] == pytest.approx(base.everywhere[probes] + known.taught[probes])
     assert moved.at_probes == pytest.approx(base.at_probes + known.untaught[probes])
     assert np.square(moved.doubt) == pytest.approx(np.square(base.doubt) + np.square(known.doubt))
+    assert moved.slow_doubt == pytest.approx(base.slow_doubt)
     assert np.square(moved.probe_doubt) == pytest.approx(np.square(base.probe_doubt) + np.square(known.doubt[probes]))
 
 
