@@ -16,7 +16,7 @@ from advisor.measure.run import Parity, Run
 from advisor.metrics import METRICS
 from advisor.predict.known import Known
 from advisor.predict.missed import Missed
-from advisor.predict.search import LEAST_GAIN, chances, expected_gains
+from advisor.predict.search import LEAST_GAIN, Slowness, chances, expected_gains
 from advisor.records import FOUR_FAMILIES, Candidate, Question, Reason, Recommendation
 from advisor.workflows_find_miss import miss
 from advisor.workflows_find_options import PREDICTION
@@ -241,7 +241,7 @@ def _reasons(
     )
     found.append(Reason("what-may-be-missed", text, _OURS))
     if slow := [step.slowdown for step in played.steps if step.slow]:
-        found.append(Reason("slow-moments", _slow_moments(slow, len(played.steps)), _OURS))
+        found.append(Reason("slow-moments", _slow_moments(slow, len(played.steps), played.slowness), _OURS))
     if pick is None:
         return tuple(found)
     considered = pd.DataFrame({"evidence": ["predicted"], "architecture": [""]})
@@ -254,11 +254,12 @@ def _reasons(
     return tuple(found)
 
 
-def _slow_moments(slowdowns: Sequence[float], n: int) -> str:
+def _slow_moments(slowdowns: Sequence[float], n: int, slowness: Slowness) -> str:
     return (
         f"{len(slowdowns)} of {n} measurements for this question ran while the machine was up to "
-        f"{100 * (max(slowdowns) - 1):.0f} % slower than at its full pace, of which predictions speak: what keeps the "
-        "limit at full pace may break it in such a moment."
+        f"{100 * (max(slowdowns) - 1):.0f} % slower than at its full pace. Chances and predictions here are of a "
+        f"machine that is {100 * np.expm1(slowness.log):.0f} % slower, as those measurements let one expect: what "
+        "keeps the limit at full pace may break it in such a moment."
     )
 
 

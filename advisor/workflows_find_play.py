@@ -21,7 +21,7 @@ from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
 from advisor.predict.pace import AT_FULL_PACE, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
-from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
+from advisor.predict.search import Choice, Outcome, Slowness, appraised, best, chances, choose, to_beat
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
@@ -29,6 +29,7 @@ from advisor.workflows_find_options import Options, Result
 _FARTHEST = 2.0
 _PATIENCE_S = 10.0  # to wait for the machine to be at its full pace, at most: the user waits too
 Extra = tuple[tuple[int, int, Probe], ...]  # measured beside the probes: setup, row of its profiles, and what
+_NOTHING: Extra = ()
 
 
 class Believer(Protocol):
@@ -157,9 +158,11 @@ class Played:
 
     Attributes:
         results: By option: the run that speaks for it.
+        tested: By option: what was measured, beside how slow the machine is now.
         failed: Options that could not be measured.
         out: Options that need no measurement: those, and larger images of networks that are known to break a limit.
-        believed: Of all options.
+        slowness: How slow the machine is expected to be, by those runs.
+        believed: Of all options, on a machine that is so slow.
         next: What would be measured next; None where nothing promises enough.
     """
 
@@ -168,6 +171,7 @@ class Played:
     tested: dict[int, Outcome]
     failed: frozenset[int]
     out: frozenset[int]
+    slowness: Slowness
     believed: Posterior
     extra: Extra
     next: Choice | None
@@ -177,36 +181,37 @@ class Played:
 def play(case: Case, runs: Sequence[Run]) -> Played:
     """The search after those runs, in the order in which they were made; cancelled ones count for nothing."""
     accuracy, budget = case.options.accuracy, case.budget_ms
-    results, failed, steps = dict(case.results), set[int](), list[Step]()
-    tested = case.tested
-    extra: Extra = ()
-    believed, out = case.first, _out(case, tested, failed)
+    results, measured, failed, steps = dict(case.results), case.tested, set[int](), list[Step]()
+    extra, at_full_pace, slowness = _NOTHING, case.first, Slowness()
+    tested, believed = measured, at_full_pace
+    out = _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
         if option is None or run.status not in ("ok", "failed"):
             continue
         choice = appraised(accuracy, believed, tested, budget, option, out=out)
-        before, beaten = _quantiles(believed, option), best(accuracy, tested, budget)
-        after, slowdown = None, 1.0
+        before, beaten, slowdown = _quantiles(believed, option), best(accuracy, tested, budget), 1.0
         if run.measured is None:
             failed.add(option)
         else:
             result = Result.of_run(run)
-            earlier = tested.get(option)
-            now = result.tested(case.question, case.full_ms)
-            after, slowdown = now if earlier is None else earlier.then(now), now.slowdown
-            tested[option] = after
-            if after.latency_ms == result.p50:
+            now, earlier = result.tested(case.question, case.full_ms), measured.get(option)
+            slowdown, measured[option] = now.slowdown, now if earlier is None else earlier.then(now)
+            if measured[option].latency_ms == result.p50:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            believed = _anew(case, extra)
+            at_full_pace = _anew(case, extra)
+            slowness = Slowness.after([*(one.slowdown for one in steps if one.tested is not None), slowdown])
+            tested, believed = slowness.beside(measured), slowness.of(at_full_pace)
         out = _out(case, tested, failed)
+        after = None if run.measured is None else tested[option]
         steps.append(Step(option, run, before, choice, beaten, after, slowdown))
     promises = choose(accuracy, believed, tested, budget, out=out)
     return Played(
-        tuple(steps), results, tested, frozenset(failed), out, believed, extra, promises, best(accuracy, tested, budget)
-    )
+        tuple(steps), results, tested, frozenset(failed), out, slowness, believed, extra, promises,
+        best(accuracy, tested, budget),
+    )  # fmt: skip
 
 
 def next_request(case: Case, runs: Sequence[Run], *, confirm: int) -> Request | None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.predict.predictor import Posterior
-from advisor.predict.search import Choice, Found, Outcome, best, chances, choose, find
+from advisor.predict.search import Choice, Found, Outcome, Slowness, best, chances, choose, find
 
 ACCURACY = np.array([70.0, 75.0, 80.0, 82.0, 85.0])
 TRUE_MS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
@@ -180,6 +180,42 @@ def test_what_is_over_the_budget_in_a_slow_moment_is_not_settled(tested: Outcome
 def test_a_slow_moment_makes_a_measurement_as_doubtful_as_it_was_slow() -> None:
     """At full pace 3 / 1.5 = 2 ms, give or take 0.86 ln 1.5 and a tenth: ln(2.5 / 2) / 0.363 = 0.615 deviations."""
     assert Outcome(3.0, 3.0, slowdown=1.5).probability_within(2.5) == pytest.approx(0.731, abs=1e-3)
+
+
+def test_the_machine_is_expected_to_be_as_slow_as_in_this_search_and_once_at_full_pace() -> None:
+    assert Slowness.after([]) == Slowness.after([1.04, 1.0]) == Slowness(0.0, 0.0)
+    one = Slowness.after([1.5])
+    assert (one.log, one.deviation) == (pytest.approx(np.log(1.5) / 2), pytest.approx(np.log(1.5) / 2))
+    many = Slowness.after([1.5] * 9)
+    assert many.log == pytest.approx(0.9 * np.log(1.5))
+    assert many.deviation < one.deviation
+
+
+def test_a_latency_is_believed_for_the_machine_as_slow_as_it_is() -> None:
+    found = Slowness(np.log(1.5), 0.3).of(believed(2, 4, deviation=0.4))
+    assert np.exp(found.mean) == pytest.approx([3, 6])
+    assert found.deviation == pytest.approx([0.5, 0.5])
+
+
+def test_what_is_over_the_budget_on_a_machine_that_stays_slow_is_settled() -> None:
+    over = Outcome(12.0, 12.1, slowdown=1.3)
+    assert not over.settled(10.0)
+    assert Slowness(np.log(1.3)).beside({0: over})[0].settled(10.0)
+
+
+def test_a_search_on_a_machine_that_stays_slow_ends_with_the_best_that_it_can_have() -> None:
+    """40 options of 5 to 44 ms at full pace, 1.4 times that as they are measured: the best within 30 ms takes 21."""
+    full_ms, accuracy = np.arange(5.0, 45.0), np.linspace(60.0, 80.0, 40)
+
+    def regret(slowdown: float) -> float:
+        found = find(
+            accuracy, {}, 30.0, predict=lambda *_: Posterior(np.log(full_ms), np.full(40, 0.1)),
+            measure=lambda o: Outcome(1.4 * full_ms[o], 1.4 * full_ms[o], slowdown=slowdown),
+        )  # fmt: skip
+        return float("inf") if found.pick is None else float(accuracy[16] - accuracy[found.pick])
+
+    assert 0 <= regret(1.4) < 1.6, "within three options of the best"
+    assert regret(1.0) > 2.0, "where nothing tells that the machine is slow"
 
 
 def test_the_measurement_at_full_pace_counts() -> None:

@@ -6,7 +6,7 @@ measured; predictions decide what is measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +72,7 @@ class Outcome:
         return self.allowed and self.high_ms <= budget_ms
 
     def probability_within(self, budget_ms: float) -> float:
-        """How probable it is that another measurement, at full pace, is within the budget, by this one alone."""
+        """How probable it is that another measurement without that slowdown is within the budget, by this one alone."""
         deviation = max(np.log(self.high_ms / self.latency_ms) / _95_PERCENT, _AGAIN)
         if not self.slow:
             return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
@@ -83,6 +83,36 @@ class Outcome:
         """What is known once it was measured again: the one at full pace, then a steady one, then the later one."""
         kept = min((again, self), key=lambda one: (max(one.slowdown, AT_FULL_PACE), not one.steady))
         return replace(kept, tries=self.tries + again.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """How many times slower than at its full pace the machine is expected to be while the next option is measured.
+
+    A budget is kept by what is measured, as the machine is then, and predictions are of its full pace: on a machine
+    that is slow throughout, what they promise at the budget's edge would be measured in vain.
+
+    Attributes:
+        log: The logarithm.
+        deviation: Its standard deviation.
+    """
+
+    log: float = 0.0
+    deviation: float = 0.0
+
+    @classmethod
+    def after(cls, slowdowns: Sequence[float]) -> Slowness:
+        """As those measurements of the search and one at full pace: a single slow one may have met a slow moment."""
+        logs = [0.0, *(float(np.log(one)) if one > AT_FULL_PACE else 0.0 for one in slowdowns)]
+        return cls(float(np.mean(logs)), float(np.std(logs)))
+
+    def of(self, believed: Posterior) -> Posterior:
+        """What is believed of latencies at full pace, for the machine as it is."""
+        return Posterior(believed.mean + self.log, np.hypot(believed.deviation, self.deviation))
+
+    def beside(self, tested: Mapping[int, Outcome]) -> dict[int, Outcome]:
+        """What was measured, each with how much slower the machine was then than it is now."""
+        return {option: replace(one, slowdown=one.slowdown / np.exp(self.log)) for option, one in tested.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +152,13 @@ def find(
         accuracy: Shape (n_options,), percent; higher is better.
         measured: What is known already.
         budget_ms: The most that a latency may be.
-        predict: What is believed of all options after those confirmations: their indices and latencies.
+        predict: What is believed of all options at full pace after those confirmations: their indices and latencies.
         measure: Measures an option.
     """
-    tested, confirmed, latencies = dict(measured), list[int](), list[float]()
+    tested, confirmed, latencies, slowdowns = dict(measured), list[int](), list[float](), list[float]()
     while len(confirmed) < max_confirmations:
-        choice = choose(accuracy, predict(confirmed, latencies), tested, budget_ms)
+        slowness = Slowness.after(slowdowns)
+        choice = choose(accuracy, slowness.of(predict(confirmed, latencies)), slowness.beside(tested), budget_ms)
         if choice is None:
             break
         result = measure(choice.option)
@@ -135,6 +166,7 @@ def find(
         tested[choice.option] = result if earlier is None else earlier.then(result)
         confirmed.append(choice.option)
         latencies.append(result.latency_ms)
+        slowdowns.append(result.slowdown)
     return Found(best(accuracy, tested, budget_ms), tuple(confirmed))
 
 
