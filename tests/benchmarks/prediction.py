@@ -9,9 +9,10 @@ is measured. They are of the machine at its full pace (`advisor.predict.pace`), 
 all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
 pace or after 10 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
 once more in each further round; that third counts. What others do on a shared machine makes a network slower and never
-faster, so its latency is the least at full pace; one that never met full pace is left out and counted. How far two
-measurements at full pace are apart is printed too: no prediction can be nearer to the truth than the truth is to
-itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
+faster, so its latency is the least at full pace; one that never met full pace is left out and counted, but for one
+line in which such latencies are corrected by their pulse as those of probes are: on a machine that is rarely at its full
+pace that is most of the evidence, and it is no better than the correction. How far two measurements at full pace are
+apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -39,8 +40,9 @@ from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
-from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, stretch_of
+from advisor.predict.pace import AT_FULL_PACE, at_full_pace, pulses_ms, slowdowns, stretch_of
 from advisor.predict.predictor import Posterior
+from advisor.predict.probe import Probe
 from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
 from advisor.predict.search import Outcome
 from advisor.workflows import DATA
@@ -65,10 +67,13 @@ def drawn(past: History, known: Known, n: int, seed: int) -> list[int]:
     return [int(row) for row in np.random.default_rng(seed).permutation(sorted(able))[:n]]
 
 
-def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> list[list[float]]:
-    """Of each row its latency in ms at full pace, in the order of the rounds; none where it failed or never met it."""
+def measured(
+    store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int
+) -> tuple[list[list[float]], NDArray[np.float64]]:  # fmt: skip
+    """Of each row its latencies in ms at full pace, in the order of the rounds, none where it failed or never met it;
+    and shape (n_rows,), one latency for each that ran at all, corrected by its pulse where it never met full pace."""
     names = known.profiles.models["architecture"].to_numpy()
-    asked, found, pulses = known.asked, list[tuple[int, float]](), list[float | None]()
+    asked, found, probes = known.asked, list[tuple[int, float]](), list[Probe]()
     wanted = Wanted(
         target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
         batch_size=asked.batch_size, threads=asked.threads,
@@ -91,11 +96,14 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
                 print(f"  {run.request.architecture}: {run.reason}")
                 continue
             found.append((place, run.measured.latency.fullest_ms))
-            pulses += pulses_ms([stretch_of(run.measured)])
-        full = slowdowns(pulses, full_ms) <= AT_FULL_PACE
+            probes.append(Probe(str(place), 0, run.measured.latency.p50, fullest=stretch_of(run.measured)))
+        full = slowdowns(pulses_ms([probe.fullest for probe in probes]), full_ms) <= AT_FULL_PACE
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
-    return at_pace
+    corrected = np.full(len(rows), np.nan)
+    for probe in at_full_pace(probes, full_ms):
+        corrected[int(probe.architecture)] = min(at_pace[int(probe.architecture)], default=probe.latency_ms)
+    return at_pace, corrected
 
 
 def _row(name: str, score: PredictionScore) -> str:
@@ -103,6 +111,11 @@ def _row(name: str, score: PredictionScore) -> str:
     return (
         f"{name:34s} {score.median_error:7.1%} {score.within_10:9.0%} {covered:>9s} {score.spearman:10.3f}"
     )  # fmt: skip
+
+
+def _predicted(name: str, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> str:
+    low, middle, high = known.posterior.quantiles()[rows].T
+    return _row(name, score_predictions(true_ms, middle, np.column_stack([low, high])))
 
 
 def judge(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> None:
@@ -114,7 +127,7 @@ def judge(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[n
     macs = known.profiles.models["macs"].to_numpy(np.float64)
     pace = float(np.median(true_ms / middle))
     print(f"{'':34s} {'median':>7s} {'±10 %':>9s} {'90 % int.':>9s} {'Spearman':>10s}")
-    print(_row("predicted", score_predictions(true_ms, middle, np.column_stack([low, high]))))
+    print(_predicted("predicted", known, rows, true_ms))
     paced = np.column_stack([low, high]) * pace
     print(_row(f"  without a common pace of {pace:.2f}", score_predictions(true_ms, middle * pace, paced)))
     print(_row("MACs x constant", score_predictions(true_ms, macs_times_constant(macs, probes, probe_ms, rows))))
@@ -183,7 +196,7 @@ def main(
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
         past, _ = workflows_predict.published(store)
         rows = np.array(drawn(past, known, n_models, seed), dtype=np.intp)
-        times = measured(store, known, rows, rounds, seed)
+        times, corrected = measured(store, known, rows, rounds, seed)
         apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
         done = np.array([bool(each) for each in times])
         print(
@@ -192,6 +205,9 @@ def main(
         )
         true_ms = np.array([min(each) for each in times if each])
         judge(store, known, rows[done], true_ms)
+        if (ran := ~np.isnan(corrected)).sum() > done.sum():
+            name = f"predicted, {(ran & ~done).sum()} more corrected"
+            print(_predicted(name, known, rows[ran], corrected[ran]))
         play(store, known, rows[done], true_ms)
 
 
