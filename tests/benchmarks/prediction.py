@@ -9,10 +9,11 @@ is measured. They are of the machine at its full pace (`advisor.predict.pace`), 
 all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
 pace or after 10 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
 once more in each further round; that third counts. What others do on a shared machine makes a network slower and never
-faster, so its latency is the least at full pace; one that never met full pace is left out and counted, but for one
-line in which such latencies are corrected by their pulse as those of probes are: on a machine that is rarely at its full
-pace that is most of the evidence, and it is no better than the correction. How far two measurements at full pace are
-apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
+faster, so its latency is the least at full pace; one that never met full pace is left out and counted. In one line it
+is not: there such latencies are corrected by their pulse as those of probes are, which on a machine that is rarely at
+its full pace is most of the evidence, and no better than the correction. How far two measurements at full pace are
+apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager
+is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
