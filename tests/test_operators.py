@@ -194,6 +194,31 @@ def test_shapes_alone_count_what_a_real_pass_does(architecture: str) -> None:
     assert [o.name for o in shapes.operators] == [o.name for o in real.operators]
 
 
+class Sharing(nn.Module):
+    """One layer at two places, as CoaT has, and a third layer with its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(8, 8, bias=False))
+        self.second = nn.Sequential(self.first[0])
+        self.third = nn.Linear(8, 8, bias=False)
+        self.third.weight = self.first[0].weight
+        self.register_buffer("shift", torch.ones(8), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.third(self.second(self.first(x))) + self.shift
+
+
+def test_counting_shapes_gives_a_network_its_shared_weights_back() -> None:
+    model, x = Sharing().eval(), torch.ones(2, 8)
+    before, weights = model(x), [id(t) for t in operators.weights_of(model)]
+    by_shapes, real = operators.count(model, x.to("meta")), operators.count(model, x)
+    assert by_shapes.macs == real.macs == 3 * 2 * 8 * 8
+    assert by_shapes.operators == real.operators
+    assert [id(t) for t in operators.weights_of(model)] == weights
+    assert torch.equal(model(x), before)
+
+
 def test_bytes_follow_the_precision_that_is_named() -> None:
     with META:
         model, x = nn.Conv2d(3, 8, 3), torch.empty(1, 3, 9, 9)

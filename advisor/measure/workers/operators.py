@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,10 +59,29 @@ def count(model: nn.Module, example: Tensor, *, bytes_per_value: int | None = No
         bytes_per_value: Of every floating-point value; None takes each tensor's own.
     """
     if example.device.type == "meta":
-        states = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        shapes = {name: torch.empty_like(t, device="meta") for name, t in states.items()}
-        return count_pass(lambda: functional_call(model, shapes, (example,)), shapes.values(), bytes_per_value)
+        shapes = _shapes(model)
+        run = functools.partial(functional_call, model, shapes, (example,), tie_weights=False)
+        return count_pass(run, shapes.values(), bytes_per_value)
     return count_pass(lambda: model(example), weights_of(model), bytes_per_value)
+
+
+def _shapes(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer on `meta`, by its place in the network, those that are shared as one tensor.
+
+    A module that stands at several places is named once: `functional_call` would put away its weights twice, the second
+    time those on `meta`, and give the network these back.
+    """
+    known: dict[int, Tensor] = {}
+    found = {}
+    for place, module in model.named_modules():
+        for name, tensor in itertools.chain(
+            module.named_parameters(recurse=False, remove_duplicate=False),
+            module.named_buffers(recurse=False, remove_duplicate=False),
+        ):
+            if id(tensor) not in known:
+                known[id(tensor)] = torch.empty_like(tensor, device="meta")
+            found[f"{place}.{name}".lstrip(".")] = known[id(tensor)]
+    return found
 
 
 def weights_of(model: nn.Module) -> list[Tensor]:
