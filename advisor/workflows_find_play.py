@@ -29,7 +29,6 @@ from advisor.workflows_find_options import Options, Result
 _FARTHEST = 2.0
 _PATIENCE_S = 10.0  # to wait for the machine to be at its full pace, at most: the user waits too
 Extra = tuple[tuple[int, int, Probe], ...]  # measured beside the probes: setup, row of its profiles, and what
-_NOTHING: Extra = ()
 
 
 class Believer(Protocol):
@@ -182,8 +181,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
     """The search after those runs, in the order in which they were made; cancelled ones count for nothing."""
     accuracy, budget = case.options.accuracy, case.budget_ms
     results, measured, failed, steps = dict(case.results), case.tested, set[int](), list[Step]()
-    extra, at_full_pace, slowness = _NOTHING, case.first, Slowness()
-    tested, believed = measured, at_full_pace
+    extra: Extra = ()
+    tested, believed, slowness = measured, case.first, Slowness()
     out = _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
@@ -201,9 +200,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            at_full_pace = _anew(case, extra)
             slowness = Slowness.after([*(one.slowdown for one in steps if one.tested is not None), slowdown])
-            tested, believed = slowness.beside(measured), slowness.of(at_full_pace)
+            tested, believed = slowness.beside(measured), slowness.of(_anew(case, extra))
         out = _out(case, tested, failed)
         after = None if run.measured is None else tested[option]
         steps.append(Step(option, run, before, choice, beaten, after, slowdown))

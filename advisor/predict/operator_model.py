@@ -109,13 +109,12 @@ def taught(
         return None
     points = _thinned(pd.concat([_followed(one, rows, batch_size, fused) for one in timed], ignore_index=True))
     fitted = by_rates(points, np.array(rates)) if sibling is None else by_sibling(points, sibling.times)
-    mean, classes, asked_classes = (
-        fitted.with_activations(points), fitted.classes(points), fitted.classes(profiles.operators),
-    )  # fmt: skip
+    mean = fitted.with_activations(points)
+    classes, everywhere = fitted.classes(points), fitted.classes(profiles.operators)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
     spread = _SPREAD if sibling is None else _SPREAD_OF_SIBLING
     smooth = Smooth(points, classes, deviation, spread=spread)
-    deviates, unsure = smooth.of(profiles.operators, asked_classes, batch_size)
+    deviates, unsure = smooth.of(profiles.operators, everywhere, batch_size)
     by_class, without = _slow_doubts(points, classes)
     each_ms = fitted.times(profiles.operators, batch_size) * np.exp(deviates)
     of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
@@ -123,11 +122,11 @@ def taught(
     if fused is not None:
         class_ms[:, _SLOW] += fused.everywhere @ fitted.activations
     total_ms = class_ms.sum(axis=1)
-    doubt, slow_doubt = (
+    doubts_ms = [
         np.sqrt(np.square(profiles.counts @ ((each_ms * of_each)[:, None] * of_kind)).sum(axis=1))
-        / np.maximum(total_ms, LEAST_MS)
-        for of_each in (unsure, by_class[asked_classes])
-    )
+        for of_each in (unsure, by_class[everywhere])
+    ]
+    doubt, slow_doubt = (ms / np.maximum(total_ms, LEAST_MS) for ms in doubts_ms)
     probe_ms, probe_doubt = _by_the_others(points, mean, smooth, without, total_ms[rows])
     timed_ms = np.full(len(probes), np.nan)
     for one in timed:
@@ -169,13 +168,15 @@ def _slow_doubts(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """What slow moments leave unknown of the rates of each class, shape (ALIKE,), and of that of each point by all
     probes but its own, shape (n_points,): standard deviations of logarithms."""
+    probe, slow = points["probe"].to_numpy(np.int64), points["slow"].to_numpy(np.float64)
     by_class, without = np.zeros(ALIKE), np.zeros(len(points))
-    for one, rows in points.groupby(classes).indices.items():
-        probe, slow = points["probe"].to_numpy()[rows], points["slow"].to_numpy(np.float64)[rows]
-        probes, first = np.unique(probe, return_index=True)
-        by_class[int(str(one))] = doubt_of_mean(slow[first], _SINGLE)
+    for one in np.unique(classes).tolist():
+        rows = np.flatnonzero(classes == one)
+        probes, first = np.unique(probe[rows], return_index=True)
+        of_each = slow[rows[first]]
+        by_class[one] = doubt_of_mean(of_each, _SINGLE)
         for place in probes if len(probes) > 1 else ():
-            without[rows[probe == place]] = doubt_of_mean(slow[first[probes != place]], _SINGLE)
+            without[rows[probe[rows] == place]] = doubt_of_mean(of_each[probes != place], _SINGLE)
     return by_class, without
 
 
