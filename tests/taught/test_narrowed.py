@@ -1,0 +1,41 @@
+"""How wide intervals are where the probes' own operators tell what networks take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from advisor.measure.stretches import SUFFERED
+from advisor.predict.history import History
+from advisor.predict.predictor import NARROWED, Predictor, Prior
+from advisor.predict.probe import Probe
+from advisor.predict.profile import Profiles
+from tests.invented_devices import setup_of
+from tests.timed_operators import linear_law, probe_of
+
+HERE = setup_of("here")
+
+
+def probes(profiles: Profiles, rows: list[int]) -> list[Probe]:
+    return [probe_of(profiles, row, linear_law(1)) for row in rows]
+
+
+def test_a_network_is_expected_nearer_to_its_operators_than_the_probes_are(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    """The same probes, on units that are the machine's own and on such as neighbours use too: both at full pace."""
+    given = probes(profiles, rows)
+    shared = [replace(one, suffers=1.5 * SUFFERED) for one in given]
+    own, others = (Predictor(past, Prior()).fit({HERE: some}).posterior(HERE) for some in (given, shared))
+    assert own.mean == pytest.approx(others.mean, abs=0.01)
+    assert np.median(own.deviation / others.deviation) == pytest.approx(NARROWED, rel=0.02)
+    assert (own.deviation < others.deviation).all()
+
+
+def test_it_is_not_where_no_probe_has_timed_operators(profiles: Profiles, past: History, rows: list[int]) -> None:
+    given = [replace(one, operators=()) for one in probes(profiles, rows)]
+    shared = [replace(one, suffers=1.5 * SUFFERED) for one in given]
+    own, others = (Predictor(past, Prior()).fit({HERE: some}).posterior(HERE) for some in (given, shared))
+    assert own.deviation == pytest.approx(others.deviation)
