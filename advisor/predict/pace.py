@@ -133,9 +133,15 @@ def fullest(
     each_ms = fullest_ms(latencies_ms, stretches)
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
     runs["slow"] = np.maximum(slowdowns(pulses_ms(stretches)), AT_FULL_PACE)
-    counted = runs[runs["ms"] <= DISTURBED * runs.groupby("network")["ms"].transform("min")]
+    counted = runs[undisturbed(networks, each_ms)]
     ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
     return [int(row) for row in ranked.drop_duplicates("network").index]
+
+
+def undisturbed(networks: Sequence[Hashable], latencies_ms: Sequence[float]) -> NDArray[np.bool_]:
+    """Which runs took no more than `DISTURBED` times as long as the quickest of their network, shape (n_runs,)."""
+    runs = pd.DataFrame({"network": list(networks), "ms": latencies_ms})
+    return np.asarray(runs["ms"] <= DISTURBED * runs.groupby("network")["ms"].transform("min"))
 
 
 def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[Probe]:

@@ -8,12 +8,13 @@ size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictio
 is measured. They are of the machine at its full pace (`advisor.predict.pace`), so that is what they are held against:
 all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
 pace or after 10 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
-once more in each further round; that third counts. What others do on a shared machine makes a network slower and never
-faster, so its latency is the least at full pace; one that never met full pace is left out and counted. In one line it
-is not: there such latencies are corrected by their pulse as those of probes are, which on a machine that is rarely at
-its full pace is most of the evidence, and no better than the correction. How far two measurements at full pace are
-apart is printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager
-is calibrated after eager mode, whose operators it shares.
+once more in each further round; that third counts, unless it took over a quarter more than another of its network: then
+something disturbed it that no pulse met. What others do on a shared machine makes a network slower and never faster, so
+its latency is the least at full pace; one that never met full pace is left out and counted. In one line it is not:
+there such latencies are corrected by their pulse as those of probes are, which on a machine that is rarely at its full
+pace is most of the evidence, and no better than the correction. How far two measurements at full pace are apart is
+printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager is
+calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -41,7 +42,7 @@ from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
-from advisor.predict.pace import AT_FULL_PACE, at_full_pace, pulses_ms, slowdowns, stretch_of
+from advisor.predict.pace import AT_FULL_PACE, at_full_pace, pulses_ms, slowdowns, stretch_of, undisturbed
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
@@ -57,8 +58,8 @@ _ROUNDS_OF_ALL = 2
 
 def drawn(past: History, known: Known, n: int, seed: int) -> list[int]:
     """Rows of networks that were not measured, neither here nor for the deviations that are shipped."""
-    shipped = past.deviations.get(key_of(known.setup))
-    taken = {*known.measured, *([] if shipped is None else shipped.rows.tolist())}
+    shipped = past.deviations.get(key_of(known.setup), ())
+    taken = {*known.measured, *(int(row) for one in shipped for row in one.rows)}
     native = {(one.architecture, one.img_size) for one in models.load().values()}
     macs = known.profiles.models["macs"].to_numpy()
     able = [
@@ -99,6 +100,7 @@ def measured(
             found.append((place, run.measured.latency.fullest_ms))
             probes.append(Probe(str(place), 0, run.measured.latency.p50, fullest=stretch_of(run.measured)))
         full = slowdowns(pulses_ms([probe.fullest for probe in probes]), full_ms) <= AT_FULL_PACE
+        full &= undisturbed(*zip(*found, strict=True))
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
     corrected = np.full(len(rows), np.nan)
