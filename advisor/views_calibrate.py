@@ -292,10 +292,10 @@ def networks_sentence(frame: pd.DataFrame, one: Known) -> str:
         frame: As `networks` gives it.
     """
     n_predicted = int((frame["evidence"] == "predicted").sum())
-    there, beside = one.elsewhere, ""
-    if there is not None:
-        deviated = f"how {len(there.rows)} deviated from their operators on {there.device}"
-        beside = f" and, as far as these bear it out, from {deviated}"
+    beside = ""
+    if one.elsewhere:
+        there = " and ".join(f"{len(known.rows)} on {known.device}" for known in one.elsewhere)
+        beside = f" and, as far as these bear it out, from how others deviated from their operators ({there})"
     return (
         f"{n_predicted:,} networks and image sizes are predicted from {one.n_probes} measured here{beside}; "
         f"{int(frame['accuracy'].notna().sum()):,} of all have a published accuracy and stand in the chart. Nine in "

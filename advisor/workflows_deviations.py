@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from advisor import workflows_known, workflows_predict
-from advisor.errors import BadQuestion
+from advisor.errors import BadQuestion, DataError
 from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import COLUMNS
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, fullest_ms, pulses_ms, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, fullest_ms, pulses_ms, slowdowns, undisturbed
 from advisor.predict.probe import Probe
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class _Lesson:
 def build_deviations(store: Store, folders: Sequence[Path]) -> DeviationsReport:
     """Write data/deviations.csv from the calibrations and measurements in the stores of those folders.
 
+    What it holds of that machine is replaced, what it holds of others stays; a broken file is replaced whole.
+
     Raises:
         BadQuestion: They are of several machines, or no setup has a calibration and enough other networks.
         DataError: The file cannot be written.
@@ -76,13 +78,22 @@ def build_deviations(store: Store, folders: Sequence[Path]) -> DeviationsReport:
             f"No setup in {', '.join(map(str, folders))} has a calibration and {MIN_NETWORKS} networks measured at "
             "the machine's full pace beside its probes: calibrate there and measure more."
         )
-    deviation_files.save(store.data, pd.concat(kept.values(), ignore_index=True))
+    deviation_files.save(store.data, pd.concat([*kept.values(), _of_others(store, devices[0])], ignore_index=True))
     return DeviationsReport(
         tuple(
             DeviatingSetup(f"{setup.runtime} {setup.precision}", len(table), len(by_setup[setup]))
             for setup, table in kept.items()
         )
     )
+
+
+def _of_others(store: Store, device: str) -> pd.DataFrame:
+    """What the file holds of other machines."""
+    try:
+        shipped = deviation_files.load(store.data)
+    except DataError:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return shipped[shipped["device"] != device]
 
 
 def _lessons(store: Store) -> list[_Lesson]:
@@ -103,7 +114,9 @@ def _lessons(store: Store) -> list[_Lesson]:
     others = own[~own["run_id"].isin(probing)]
     stretches = others["fullest"].tolist()
     slow = slowdowns(pulses_ms(stretches), full_pulse_ms(pulses_ms(own["fullest"].tolist())))
-    others = others.assign(latency_ms=fullest_ms(others["latency_ms"].tolist(), stretches))[slow <= AT_FULL_PACE]
+    others = others.assign(latency_ms=fullest_ms(others["latency_ms"].tolist(), stretches))
+    networks = list(zip(others["setup"], others["architecture"], others["img_size"], strict=True))
+    others = others[(slow <= AT_FULL_PACE) & undisturbed(networks, others["latency_ms"].tolist())]
     devices = dict(zip(own["setup"], own["device"], strict=True))
     return [
         _lesson(predictor, setup, devices[setup], others[others["setup"] == setup])

@@ -190,7 +190,7 @@ def _known(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
-            full_ms=predictor.full_ms_, elsewhere=past.deviations.get(key_of(setup)),
+            full_ms=predictor.full_ms_, elsewhere=tuple(past.deviations.get(key_of(setup), ())),
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals

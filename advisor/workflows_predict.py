@@ -103,9 +103,9 @@ def with_deviations(store: Store, past: History) -> History:
     Raises:
         DataError: The shipped file is broken.
     """
-    from advisor.predict.deviations import deviations  # loads scipy, which no other command needs
+    from advisor.predict.deviations import DeviationsBySetup  # loads scipy, which no other command needs
 
-    return replace(past, deviations=deviations(past.profiles, deviation_files.load(store.data)))
+    return replace(past, deviations=DeviationsBySetup(past.profiles, deviation_files.load(store.data)))
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,13 +1,13 @@
-"""How networks deviate in a setup from the sum of their steps: measured on one machine, a first guess for others.
+"""How networks deviate in a setup from the sum of their steps: measured on some machines, first guesses for others.
 
 What a runtime makes of a network's graph, which of its values it moves and how much of it stays in a cache, is no
-matter of single operators. Networks of one family have it in common, and machines with the same runtime should: the
-probes of each say whether that is so, since the same guess without it stands beside it.
+matter of single operators. Networks of one family have it in common, and machines with the same runtime and kernels
+should: the probes of each say with which, if any, since the same guess without it stands beside that of every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ _KEY = ["kind", "runtime", "precision", "layout", "batch_size"]
 
 @dataclass(frozen=True, eq=False)
 class Deviations:
-    """Of one setup: logarithms of latency over the sum of steps, less what all networks have in common.
+    """Of one setup of one machine: logarithms of latency over the sum of steps, less what all networks have in common.
 
     Attributes:
         rows: Positions in the profiles of the networks that were measured, ascending.
@@ -67,17 +67,34 @@ def key_of(setup: Setup) -> Hashable:
     return tuple(getattr(setup, name) for name in _KEY)
 
 
-def deviations(profiles: Profiles, table: pd.DataFrame) -> dict[Hashable, Deviations]:
-    """Those of every setup of a table, by `key_of`; networks without a cost profile are left out.
+class DeviationsBySetup(Mapping[Hashable, tuple[Deviations, ...]]):
+    """Those of every setup of a table by `key_of`, one of each device in order of name; worked out when asked for.
 
     Args:
-        table: With `COLUMNS`. `sum_ms` is what the steps of a network add up to by probes that it was none of,
-            `taught_ms` by probes that it was one of, or NaN where it never was; both but for a common pace.
+        table: With `COLUMNS`; networks without a cost profile are left out. `sum_ms` is what the steps of a network add
+            up to by probes that it was none of, `taught_ms` by probes that it was one of, or NaN where it never was;
+            both but for a common pace.
     """
-    keys = zip(table["architecture"], table["img_size"], strict=True)
-    known = table.assign(row=[profiles.positions.get(key, -1) for key in keys])
-    known = known[known["row"] >= 0].sort_values("row")
-    return {key: _of_setup(profiles, rows) for key, rows in known.groupby(_KEY)}
+
+    def __init__(self, profiles: Profiles, table: pd.DataFrame) -> None:
+        keys = zip(table["architecture"], table["img_size"], strict=True)
+        known = table.assign(row=[profiles.positions.get(key, -1) for key in keys])
+        known = known[known["row"] >= 0].sort_values("row")
+        self._profiles = profiles
+        self._tables: dict[Hashable, pd.DataFrame] = dict(iter(known.groupby(_KEY)))
+        self._found: dict[Hashable, tuple[Deviations, ...]] = {}
+
+    def __getitem__(self, key: Hashable) -> tuple[Deviations, ...]:
+        if key not in self._found:
+            by_device = self._tables[key].groupby("device", sort=True)
+            self._found[key] = tuple(_of_setup(self._profiles, rows) for _, rows in by_device)
+        return self._found[key]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 def _of_setup(profiles: Profiles, table: pd.DataFrame) -> Deviations:

@@ -46,12 +46,13 @@ class History:
     """The patterns of all known setups over one set of profiles.
 
     Attributes:
-        deviations: By `deviations.key_of`: how networks deviated from the sum of their steps where that was measured.
+        deviations: By `deviations.key_of`: how networks deviated from the sum of their steps, of each machine where
+            that was measured.
     """
 
     profiles: Profiles
     patterns: tuple[Pattern, ...]
-    deviations: Mapping[Hashable, Deviations] = field(default_factory=dict)
+    deviations: Mapping[Hashable, Sequence[Deviations]] = field(default_factory=dict)
 
     def without(self, *device_ids: str) -> History:
         """All but those devices: each with all its setups."""

@@ -59,7 +59,7 @@ class Known:
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
-        elsewhere: How networks deviated in such a setup of another machine, where that is a guess for this one.
+        elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 
     setup: Setup
@@ -72,7 +72,7 @@ class Known:
     measured: dict[int, MeasuredHere]
     probes: tuple[Probe, ...] = ()
     full_ms: float | None = None
-    elsewhere: Deviations | None = None
+    elsewhere: tuple[Deviations, ...] = ()
 
     @property
     def n_predicted(self) -> int:

@@ -253,9 +253,9 @@ class Predictor:
         return self
 
     def _deviating(self, setup: Setup, bases: Sequence[OwnBase]) -> list[OwnBase]:
-        """The same guesses with all networks as far from them as they were in that setup of another machine."""
-        known = self.past.deviations.get(key_of(setup))
-        return [] if known is None else [known.added_to(base, self.rows_[setup]) for base in bases]
+        """The same guesses with all networks as far from them as they were in that setup of each other machine."""
+        known, rows = self.past.deviations.get(key_of(setup), ()), self.rows_[setup]
+        return [one.added_to(base, rows) for one in known for base in bases]
 
     def posterior(self, setup: Setup, wanted: NDArray[np.intp] | None = None) -> Posterior:
         """What is believed of a setup, for those rows of the history's profiles or for all.

@@ -21,7 +21,7 @@ from advisor.measure.run import Work
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import deviation_files
 from advisor.predict.calibration import PREFIX
-from advisor.predict.deviations import COLUMNS, deviations
+from advisor.predict.deviations import COLUMNS, DeviationsBySetup
 from advisor.workflows import DATA
 from advisor.workflows_deviations import MIN_NETWORKS, DeviatingSetup, build_deviations
 from tests import run_data
@@ -196,16 +196,26 @@ def test_a_broken_file_is_mended_by_building_it_anew(
         workflows_predict.published(store)
     build_deviations(store, [keep("one")])
     known = workflows_predict.published(store)
-    assert [len(one.rows) for one in known.deviations.values()] == [N_PROBES + N_OTHERS + 1]
+    assert [len(one.rows) for (one,) in known.deviations.values()] == [N_PROBES + N_OTHERS + 1]
 
 
-def test_what_is_shipped_is_of_networks_with_a_profile_on_one_machine(shipped: Store) -> None:
+def test_what_the_file_holds_of_another_machine_stays_and_of_this_one_is_replaced(store: Store, keep: Keep) -> None:
+    build_deviations(store, [keep("one")])
+    first = deviation_files.load(store.data)
+    here = first["device"].iloc[0]
+    deviation_files.save(store.data, pd.concat([first.head(3).assign(device="Another"), first.head(1)]))
+    build_deviations(store, [keep("again")])
+    found = deviation_files.load(store.data)
+    assert found["device"].value_counts().to_dict() == {here: len(first), "Another": 3}
+
+
+def test_what_is_shipped_is_of_networks_with_a_profile(shipped: Store) -> None:
     table = deviation_files.load(DATA)
     past, _ = workflows_predict.published(shipped)
-    known = deviations(past.profiles, table)
-    assert sum(len(one.rows) for one in known.values()) == len(table), "run 'python -m advisor build-deviations'"
-    assert table["device"].nunique() == 1
+    known = [one for of_setup in DeviationsBySetup(past.profiles, table).values() for one in of_setup]
+    assert sum(len(one.rows) for one in known) == len(table), "run 'python -m advisor build-deviations'"
+    assert len({one.device for one in known}) > 1
     assert all(table["runtime"].eq(name).sum() >= MIN_NETWORKS for name in ("openvino", "onnxruntime"))
-    for one in known.values():
+    for one in known:
         assert np.median(one.untaught[one.rows]) == pytest.approx(0.0, abs=1e-6)
         assert np.abs(one.untaught).max() < 1.5, "no network is off by a factor of four"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from advisor.evidence.families import family_of
 from advisor.predict.completion import Completed, Variances
 from advisor.predict.costs import likeness
-from advisor.predict.deviations import COLUMNS, Deviations, deviations, key_of
+from advisor.predict.deviations import COLUMNS, Deviations, DeviationsBySetup, key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase
 from advisor.predict.predictor import Predictor, Prior
@@ -81,7 +82,7 @@ def test_a_family_shares_what_one_of_it_has_and_no_other_does(profiles: Profiles
 
 def test_they_are_what_latencies_are_beyond_the_sums_but_for_a_common_pace(profiles: Profiles) -> None:
     deviation, rows = by_family(profiles, 1), list(range(0, 80))
-    known = deviations(profiles, table(profiles, rows, deviation, [3, 7]))[KEY]
+    (known,) = DeviationsBySetup(profiles, table(profiles, rows, deviation, [3, 7]))[KEY]
     usual = np.median(deviation[rows])
     assert known.rows.tolist() == rows
     assert known.untaught[rows] == pytest.approx(deviation[rows] - usual)
@@ -94,7 +95,7 @@ def test_they_are_what_latencies_are_beyond_the_sums_but_for_a_common_pace(profi
 def test_networks_like_none_that_was_measured_are_in_most_doubt(profiles: Profiles) -> None:
     families = np.array([family_of(name) for name in profiles.models["architecture"]])
     resnets = np.flatnonzero(families == "ResNet")
-    known = deviations(profiles, table(profiles, resnets[:3].tolist(), by_family(profiles, 1), []))[KEY]
+    (known,) = DeviationsBySetup(profiles, table(profiles, resnets[:3].tolist(), by_family(profiles, 1), []))[KEY]
     strangers = np.flatnonzero(families == "CaiT")
     assert known.doubt[resnets[:3]].max() < known.doubt[resnets[3:]].min()
     assert known.doubt[resnets[3:]].max() < known.doubt[strangers].min()
@@ -105,7 +106,7 @@ def test_what_a_probe_is_off_by_itself_is_not_passed_on(profiles: Profiles) -> N
     rows, none = list(range(0, 80)), np.zeros(len(profiles))
     odd = none.copy()
     odd[[3, 7]] = 0.5
-    known, plain = (deviations(profiles, table(profiles, rows, of, [3, 7]))[KEY] for of in (odd, none))
+    (known,), (plain,) = (DeviationsBySetup(profiles, table(profiles, rows, of, [3, 7]))[KEY] for of in (odd, none))
     others = np.setdiff1d(np.arange(len(profiles)), [3, 7])
     assert known.untaught[others] == pytest.approx(plain.untaught[others])
     assert known.untaught[3] == pytest.approx(0.5)
@@ -115,7 +116,8 @@ def test_networks_without_a_cost_profile_are_left_out(profiles: Profiles) -> Non
     rows = list(range(0, 80))
     given = table(profiles, rows, by_family(profiles, 1), [])
     given.loc[5, "img_size"] = 111
-    assert deviations(profiles, given)[KEY].rows.tolist() == rows[:5] + rows[6:]
+    (known,) = DeviationsBySetup(profiles, given)[KEY]
+    assert known.rows.tolist() == rows[:5] + rows[6:]
 
 
 def test_only_setups_that_differ_in_device_and_versions_alone_share_them() -> None:
@@ -143,8 +145,9 @@ def test_a_guess_is_moved_by_what_fits_each_network(profiles: Profiles) -> None:
 
 
 def off(
-    profiles: Profiles, past: History, rows: list[int], true: NDArray[np.float64], known: dict[object, Deviations]
-) -> float:
+    profiles: Profiles, past: History, rows: list[int], true: NDArray[np.float64],
+    known: Mapping[Hashable, Sequence[Deviations]],
+) -> float:  # fmt: skip
     """Median error of networks that were neither probes nor measured elsewhere."""
     law = linear_law(8)
     probes = [
@@ -163,7 +166,7 @@ def measured_elsewhere(profiles: Profiles) -> list[int]:
 def test_what_holds_here_too_makes_predictions_better(profiles: Profiles, past: History, rows: list[int]) -> None:
     here = by_family(profiles, 1)
     true = np.log(latencies(profiles, linear_law(8))) + here
-    known = deviations(profiles, table(profiles, measured_elsewhere(profiles), here, []))
+    known = DeviationsBySetup(profiles, table(profiles, measured_elsewhere(profiles), here, []))
     assert off(profiles, past, rows, true, known) < 0.7 * off(profiles, past, rows, true, {})
 
 
@@ -172,12 +175,27 @@ def test_what_does_not_hold_here_makes_them_hardly_worse(
     profiles: Profiles, past: History, rows: list[int], seed: int
 ) -> None:
     true = np.log(latencies(profiles, linear_law(8))) + by_family(profiles, 1)
-    known = deviations(profiles, table(profiles, measured_elsewhere(profiles), by_family(profiles, seed), []))
+    known = DeviationsBySetup(profiles, table(profiles, measured_elsewhere(profiles), by_family(profiles, seed), []))
     assert off(profiles, past, rows, true, known) < 1.1 * off(profiles, past, rows, true, {})
+
+
+def test_of_several_machines_the_probes_find_the_one_that_is_like_this(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    here = by_family(profiles, 1)
+    true = np.log(latencies(profiles, linear_law(8))) + here
+    like, unlike = (
+        table(profiles, measured_elsewhere(profiles), of, []).assign(device=name)
+        for name, of in (("like", here), ("another", by_family(profiles, 2)))
+    )
+    both = DeviationsBySetup(profiles, pd.concat([like, unlike], ignore_index=True))
+    assert [one.device for one in both[KEY]] == ["another", "like"]
+    errors = [off(profiles, past, rows, true, DeviationsBySetup(profiles, one)) for one in (like, unlike)]
+    assert off(profiles, past, rows, true, both) < 1.1 * errors[0] < 0.8 * errors[1]
 
 
 def test_another_setup_is_predicted_without_them(profiles: Profiles, past: History, rows: list[int]) -> None:
     here = by_family(profiles, 1)
     true = np.log(latencies(profiles, linear_law(8))) + here
     given = table(profiles, measured_elsewhere(profiles), here, []).assign(precision="bf16")
-    assert off(profiles, past, rows, true, deviations(profiles, given)) == off(profiles, past, rows, true, {})
+    assert off(profiles, past, rows, true, DeviationsBySetup(profiles, given)) == off(profiles, past, rows, true, {})
