@@ -22,6 +22,7 @@ from advisor.predict.pace import (
     slowdowns,
     stored_stretch,
     stretch_of,
+    undisturbed,
 )
 from advisor.predict.probe import Probe
 from tests.run_data import run
@@ -100,6 +101,11 @@ def test_full_pace_is_what_a_quarter_of_the_runs_reach_and_one_lucky_pulse_does_
     pulses = [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.3, 1.3]
     assert slowdowns(pulses)[1:] == pytest.approx([1, 1, 1, 1, 1, 1.3, 1.3])
     assert slowdowns(pulses)[0] == pytest.approx(0.5)
+
+
+def test_a_run_over_a_quarter_slower_than_another_of_its_network_was_disturbed() -> None:
+    networks = [("a", 224), ("b", 224), ("a", 224), ("a", 192), ("a", 224)]
+    assert undisturbed(networks, [12.4, 9.0, 10.0, 13.0, 12.6]).tolist() == [True, True, True, True, False]
 
 
 def test_a_run_without_a_pulse_counts_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""data/deviations.csv: how networks deviated from the sum of their steps on the machine where that was measured.
+"""data/deviations.csv: how networks deviated from the sum of their steps on the machines where that was measured.
 
 One line a network and setup, with what it was measured on, to be read in review.
 """

@@ -59,7 +59,7 @@ def keep(lab: Lab, deviation: NDArray[np.float64], others: list[int], store: Sto
 
     def kept(
         folder: str, *, slower: float = 1.0, machine: dict[str, Any] = run_data.MACHINE, n: int = N_OTHERS,
-        pulse_ms: dict[int, float] | None = None,
+        pulse_ms: dict[int, float] | None = None, again: dict[int, float] | None = None,
     ) -> Path:  # fmt: skip
         def run(minute: int, row: int, deviates: float, pace_ms: float, **more: Any) -> None:
             one = probe_of(profiles, row, law, pace=slower)
@@ -81,6 +81,8 @@ def keep(lab: Lab, deviation: NDArray[np.float64], others: list[int], store: Sto
         run(N_PROBES + 1, sentinel, 0.0, 1.0, sweep_id=sweep)
         for minute, row in enumerate(others[:n], start=N_PROBES + 2):
             run(minute, row, deviation[row], (pulse_ms or {}).get(row, 1.0))
+        for minute, (row, deviates) in enumerate((again or {}).items(), start=minute + 1):
+            run(minute, row, deviation[row] + deviates, 1.3)
         return place.home
 
     return kept
@@ -114,6 +116,14 @@ def test_it_finds_how_far_each_network_is_from_its_operators(
 
 def test_a_slower_moment_says_nothing_of_a_network(lab: Lab, store: Store, keep: Keep, others: list[int]) -> None:
     build_deviations(store, [keep("one", pulse_ms={others[0]: 1.3})])
+    assert set(others) - set(found_in(lab, store)["row"]) == {others[0]}
+
+
+def test_a_run_that_something_disturbed_at_full_pace_says_nothing_of_a_network(
+    lab: Lab, store: Store, keep: Keep, others: list[int]
+) -> None:
+    """Both were quicker in a slow moment, the second hardly."""
+    build_deviations(store, [keep("one", again={others[0]: -0.4, others[1]: -0.1})])
     assert set(others) - set(found_in(lab, store)["row"]) == {others[0]}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from advisor import views_calibrate, workflows_measure
@@ -67,6 +68,18 @@ def test_how_quiet_a_calibration_was_counts_what_was_noisy_slowed_and_skipped() 
     made = SimpleNamespace(drifted=False, drift=0.012, skipped=(("a", "It does not run."),))
     one: Any = SimpleNamespace(calibration=made, n_noisy=2, slowed=np.array([1.2, 1.3, 1.1]))
     assert views_calibrate.quietness(one) == "drift 1.2 %, 2 noisy, 3 slowed, allowed for, 1 skipped"
+
+
+def test_what_is_predicted_names_the_other_machines_that_it_is_predicted_from() -> None:
+    frame = pd.DataFrame({"evidence": ["predicted", "predicted", "measured"], "accuracy": [76.0, None, 80.0]})
+    there = tuple(SimpleNamespace(rows=range(n), device=name) for n, name in ((129, "A, 2 cores"), (54, "B, 2 cores")))
+    alone, both = (
+        views_calibrate.networks_sentence(frame, cast(Any, SimpleNamespace(n_probes=12, elsewhere=elsewhere)))
+        for elsewhere in ((), there)
+    )
+    assert alone.startswith("2 networks and image sizes are predicted from 12 measured here; 2 of all have")
+    beside = " and, as far as these bear it out, from how others deviated from their operators "
+    assert both == alone.replace("here;", f"here{beside}(129 on A, 2 cores and 54 on B, 2 cores);")
 
 
 def test_a_good_calibration_is_not_offered_again(lab: Lab) -> None:
