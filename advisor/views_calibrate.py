@@ -295,7 +295,7 @@ def networks_sentence(frame: pd.DataFrame, one: Known) -> str:
     beside = ""
     if one.elsewhere:
         there = " and ".join(f"{len(known.rows)} on {known.device}" for known in one.elsewhere)
-        beside = f" and, as far as these bear it out, from how others deviated from their operators ({there})"
+        beside = f" and, as far as these bear it out, from how far others were from their operators, {there}"
     return (
         f"{n_predicted:,} networks and image sizes are predicted from {one.n_probes} measured here{beside}; "
         f"{int(frame['accuracy'].notna().sum()):,} of all have a published accuracy and stand in the chart. Nine in "

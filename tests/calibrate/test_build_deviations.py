@@ -81,8 +81,8 @@ def keep(lab: Lab, deviation: NDArray[np.float64], others: list[int], store: Sto
         run(N_PROBES + 1, sentinel, 0.0, 1.0, sweep_id=sweep)
         for minute, row in enumerate(others[:n], start=N_PROBES + 2):
             run(minute, row, deviation[row], (pulse_ms or {}).get(row, 1.0))
-        for minute, (row, deviates) in enumerate((again or {}).items(), start=minute + 1):
-            run(minute, row, deviation[row] + deviates, 1.3)
+        for more, (row, deviates) in enumerate((again or {}).items(), start=1):
+            run(minute + more, row, deviation[row] + deviates, 1.3)
         return place.home
 
     return kept

@@ -78,8 +78,8 @@ def test_what_is_predicted_names_the_other_machines_that_it_is_predicted_from() 
         for elsewhere in ((), there)
     )
     assert alone.startswith("2 networks and image sizes are predicted from 12 measured here; 2 of all have")
-    beside = " and, as far as these bear it out, from how others deviated from their operators "
-    assert both == alone.replace("here;", f"here{beside}(129 on A, 2 cores and 54 on B, 2 cores);")
+    beside = " and, as far as these bear it out, from how far others were from their operators, "
+    assert both == alone.replace("here;", f"here{beside}129 on A, 2 cores and 54 on B, 2 cores;")
 
 
 def test_a_good_calibration_is_not_offered_again(lab: Lab) -> None:
