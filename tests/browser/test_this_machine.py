@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (Debian: apt install chromium)"),
 ]
 _SLOW_MS = 180_000  # other work may share the machine
+_SEARCH_MS = 360_000  # two runtimes are probed for a minute each before two networks are measured, up to twice each
 _QUESTION = "max_latency_ms=25&families=all&confirm=2"
 
 
@@ -36,9 +37,9 @@ def _few_probes(page: Page) -> None:
     expect(page.get_by_text("1 advanced setting is not at the default.")).to_be_visible(timeout=_SLOW_MS)
 
 
-def _told(jobs: Locator, pattern: str) -> None:
+def _told(jobs: Locator, pattern: str, *, within_ms: float = _SLOW_MS) -> None:
     """A job says so; while the page is drawn anew, its panel is there twice for a moment."""
-    expect(jobs.filter(has_text=re.compile(pattern)).first).to_be_visible(timeout=_SLOW_MS)
+    expect(jobs.filter(has_text=re.compile(pattern)).first).to_be_visible(timeout=within_ms)
 
 
 def _nothing_is_wider(chromium: Browser, url: str) -> None:
@@ -68,7 +69,7 @@ def test_calibrate_then_find_gives_a_measured_pick(page: Page, chromium: Browser
         expect(main).to_contain_text("are predicted from", timeout=_SLOW_MS)
 
         page.get_by_role("button", name="Find", exact=True).click()
-        _told(jobs, r"Find the best within 25 ms · (done|failed)")
+        _told(jobs, r"Find the best within 25 ms · (done|failed)", within_ms=_SEARCH_MS)
         headline = page.locator(".stMain h4").first
         expect(headline).to_contain_text(re.compile(r"^Use \S+ at \d+ px"), timeout=_SLOW_MS)
         found = re.search(r"in ([\d.]+) ms", headline.inner_text())
