@@ -32,8 +32,8 @@ MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # better than any of them, and a dozen probes are to have the last word on how much.
 _EXPECTED_OF_PUBLISHED, _EXPECTED_OF_OWN = 10.0, 4.0
 # A factor of standard deviations by own bases: probes are chosen to be unlike each other, so they surprise more than
-# other networks do. Without it, intervals of 90 % that 11 calibrations of one machine gave for eager mode held 97 % of
-# the times of 39 to 43 other networks.
+# other networks do. Without it, intervals of 90 % that 11 calibrations of one machine gave for eager mode held 95 % of
+# the latencies of 38 other networks; 0.86 would have held 90 % (`tests.benchmarks.coverage`).
 NARROWED = 0.85
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
