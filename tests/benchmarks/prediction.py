@@ -38,8 +38,6 @@ from advisor.evidence.store import Store
 from advisor.measure import models
 from advisor.predict import search
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
-from advisor.predict.deviations import key_of
-from advisor.predict.history import History
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
 from advisor.predict.pace import AT_FULL_PACE, at_full_pace, pulses_ms, slowdowns, stretch_of, undisturbed
@@ -56,10 +54,14 @@ _LIMIT_S, _TIMING_S, _PATIENCE_S = 20.0, 4.0, 10.0
 _ROUNDS_OF_ALL = 2
 
 
-def drawn(past: History, known: Known, n: int, seed: int) -> list[int]:
-    """Rows of networks that were not measured, neither here nor for the deviations that are shipped."""
-    shipped = past.deviations.get(key_of(known.setup), ())
-    taken = {*known.measured, *(int(row) for one in shipped for row in one.rows)}
+def told(known: Known) -> set[int]:
+    """Rows of networks that its predictions were told of: measured here, or for the deviations that are shipped."""
+    return {*known.measured, *(int(row) for one in known.elsewhere for row in one.rows)}
+
+
+def drawn(known: Known, n: int, seed: int) -> list[int]:
+    """Rows of networks at random, none of which it was told of."""
+    taken = told(known)
     native = {(one.architecture, one.img_size) for one in models.load().values()}
     macs = known.profiles.models["macs"].to_numpy()
     able = [
@@ -197,8 +199,7 @@ def main(
         began = time.monotonic()  # a store that nothing was read from yet: as in a new process, imports aside
         (known,) = workflows_calibrate.known(Store(folder, DATA), runtime=runtime, precision=precision)
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
-        past, _ = workflows_predict.published(store)
-        rows = np.array(drawn(past, known, n_models, seed), dtype=np.intp)
+        rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
         times, corrected = measured(store, known, rows, rounds, seed)
         apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
         done = np.array([bool(each) for each in times])
