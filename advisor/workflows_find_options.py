@@ -64,15 +64,15 @@ class Result:
             str(row["source_id"]), began, stretch_of(run.measured),
         )  # fmt: skip
 
-    def tested(self, question: Question, full_ms: float | None) -> Outcome:
+    def tested(self, question: Question, known: Known) -> Outcome:
         """What the search is to know of it.
 
         Args:
-            full_ms: The pulse of the machine at its full pace; None where that is not known.
+            known: The setup it was measured in.
         """
         most = question.max_memory_mb
         allowed = most is None or (self.peak_memory_mb is not None and self.peak_memory_mb <= most)
-        slower = slowdown(self.p50, self.fullest, full_ms)
+        slower = slowdown(self.p50, self.fullest, known.full_ms, known.suffers)
         return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, slower)
 
 

@@ -87,7 +87,11 @@ class Case:
     @property
     def tested(self) -> dict[int, Outcome]:
         """By option: what was measured before, as the search is to know it."""
-        return {option: one.tested(self.question, self.full_ms) for option, one in self.results.items()}
+        return {option: one.tested(self.question, self.known_of(option)) for option, one in self.results.items()}
+
+    def known_of(self, option: int) -> Known:
+        """The setup of an option."""
+        return self.knowns[int(self.options.known[option])]
 
     @cached_property
     def contenders(self) -> NDArray[np.intp]:
@@ -103,7 +107,7 @@ class Case:
         It waits for the machine to be at its full pace, of which the predictions speak.
         """
         architecture, img_size = self.options.named(option)
-        asked = self.knowns[self.options.known[option]].asked
+        asked = self.known_of(option).asked
         request: Request = replace(asked.request(architecture), img_size=img_size, extras=(), timing_s=None)
         if self.full_ms is None:
             return request
@@ -194,7 +198,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             failed.add(option)
         else:
             result = Result.of_run(run)
-            now, earlier = result.tested(case.question, case.full_ms), measured.get(option)
+            now, earlier = result.tested(case.question, case.known_of(option)), measured.get(option)
             slowdown, measured[option] = now.slowdown, now if earlier is None else earlier.then(now)
             if measured[option].latency_ms == result.p50:
                 results[option] = result

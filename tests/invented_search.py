@@ -18,6 +18,7 @@ from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere
 from advisor.predict.predictor import Posterior
+from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.records import Question
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
@@ -42,7 +43,7 @@ def profiles() -> Profiles:
 
 def known(
     predicted_ms: dict[tuple[str, int], float], *, runtime: str = "pytorch-eager", precision: str = "fp32",
-    deviation: float = 0.1, measured: dict[tuple[str, int], MeasuredHere] | None = None,
+    deviation: float = 0.1, measured: dict[tuple[str, int], MeasuredHere] | None = None, probes: tuple[Probe, ...] = (),
 ) -> Known:  # fmt: skip
     """A setup of this machine with these predictions."""
     asked = Asked("cpu", runtime, precision, "nchw", 1, 2)
@@ -51,7 +52,7 @@ def known(
     found = {KEYS.index(key): one for key, one in (measured or {}).items()}
     middle = np.log([predicted_ms[key] for key in KEYS])
     posterior = Posterior(middle, np.full(len(KEYS), deviation))
-    return Known(setup, asked, made, (), 12, posterior, profiles(), found, full_ms=FULL_MS)
+    return Known(setup, asked, made, (), 12, posterior, profiles(), found, probes, full_ms=FULL_MS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,7 @@ class Bench:
         half_width: Of the interval of a median, as a share of it.
         slow: By architecture, how many times slower than at the machine's full pace each of its runs is in turn; once
             they are used up the machine is at its full pace.
+        suffered: The power of the pulse's slowdown by which those runs are slower.
     """
 
     store: Store
@@ -90,6 +92,7 @@ class Bench:
     memory_mb: dict[str, float] = field(default_factory=dict)
     half_width: float = 0.01
     slow: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    suffered: float = SUFFERED
     parts: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
@@ -113,7 +116,7 @@ class Bench:
         slower = (*self.slow.get(name, ())[earlier : earlier + 1], 1.0)[0]
         parts = {
             "memory": Memory(None, None, self.memory_mb.get(name, 150.0), 100.0),
-            "environment": {"versions": VERSIONS, "pulse_ms": [FULL_MS * slower ** (1 / SUFFERED)] * 2},
+            "environment": {"versions": VERSIONS, "pulse_ms": [FULL_MS * slower ** (1 / self.suffered)] * 2},
         } | self.parts  # fmt: skip
         one = run(
             f"run-{n}", slower * true_ms, architecture=name, img_size=request.img_size or 0, half_width=self.half_width,

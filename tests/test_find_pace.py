@@ -9,8 +9,9 @@ import pytest
 from advisor.evidence.store import Store
 from advisor.measure.stretches import Stretch
 from advisor.predict.known import MeasuredHere
+from advisor.predict.probe import Probe
 from advisor.records import Candidate
-from tests.invented_search import FULL_MS, Bench, bench, known
+from tests.invented_search import FULL_MS, PROBE, Bench, bench, known
 from tests.small_data import I7_MS
 from tests.test_find_answer import reason, steps
 
@@ -44,6 +45,15 @@ def test_what_is_over_the_budget_in_a_slow_moment_is_measured_once_more(built: S
         "Chances and predictions here are of a machine that is 11 % slower, as those measurements let one expect: what "
         "keeps the limit at full pace may break it in such a moment."
     )  # the fourth root of 1.5: two at full pace, and one that is taken to have been
+
+
+def test_a_slowdown_is_as_much_as_the_setups_probes_suffer(built: Store) -> None:
+    """Their products are left to matrix units: where the pulse is 1.5 times that of full pace, it is 1.5**1.4."""
+    probes = tuple(Probe(name, 224, 10.0, suffers=by) for name, by in (("a", 1.3), ("b", 1.4), ("c", 1.9), ("d", None)))
+    knowns = (known(I7_MS, measured=PROBE, probes=probes),)
+    machine = Bench(built, knowns, {"pytorch-eager": I7_MS}, slow={"resnet50": (1.5**1.4,)}, suffered=1.4)
+    (slow,) = (one for one in machine.search(max_latency_ms=17.5).path if one.slowdown > 1)
+    assert (slow.candidate.architecture, slow.slowdown) == ("resnet50", pytest.approx(1.5**1.4))
 
 
 def test_on_a_machine_that_stays_slow_predictions_and_what_was_missed_are_of_that_machine(built: Store) -> None:

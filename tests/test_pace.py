@@ -55,6 +55,7 @@ def test_a_run_without_a_usable_pulse_has_no_stretch(taken: str | None) -> None:
 def test_a_run_is_as_slow_as_its_median_is_beside_its_network_at_full_pace() -> None:
     """Two thirds of it took 15 ms, the rest 12 ms at 1.2 times the pulse: 10.56 ms at full pace, 15 / 10.56."""
     assert slowdown(15.0, Stretch(12.0, 1.2), 1.0) == pytest.approx(15 / (12 / 1.2**SUFFERED))
+    assert slowdown(15.0, Stretch(12.0, 1.2), 1.0, 1.4) == pytest.approx(15 / (12 / 1.2**1.4))
     assert slowdown(12.0, Stretch(12.0, 0.9), 1.0) == 1.0  # a lucky moment is no faster machine
     assert slowdown(12.0, None, 1.0) == slowdown(12.0, Stretch(12.0, 1.2), None) == 1.0
 

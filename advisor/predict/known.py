@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from advisor.measure.stretches import Stretch
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns
+from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -96,6 +96,11 @@ class Known:
         """How many times slower than at its full pace the machine was, of each probe during which it was."""
         slow = slowdowns(pulses_ms([probe.fullest for probe in self.probes]), self.full_ms)
         return np.asarray(slow[slow > AT_FULL_PACE])
+
+    @property
+    def suffers(self) -> float:
+        """The power of the machine's slowdown by which its networks are slower, see `pace.suffering`."""
+        return usual_suffering(self.probes)
 
     @property
     def interval_ratio(self) -> float:

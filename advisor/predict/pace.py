@@ -8,7 +8,7 @@ part at the fullest pace counts (`measure.stretches`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -70,34 +70,47 @@ def fullest_ms(medians_ms: Sequence[float], stretches: Sequence[Stretch | None])
     return [ms if one is None else one.latency_ms for ms, one in zip(medians_ms, stretches, strict=True)]
 
 
-def slowdown(latency_ms: float, stretch: Stretch | None, full_ms: float | None) -> float:
+def slowdown(
+    latency_ms: float, stretch: Stretch | None, full_ms: float | None, suffers: float = SUFFERED
+) -> float:  # fmt: skip
     """How many times slower than at the machine's full pace a run was by its median; 1 where that is not known.
 
     Args:
         latency_ms: The median.
         stretch: Of that run.
         full_ms: The pulse at full pace.
+        suffers: As of `suffering`.
     """
     if stretch is None or full_ms is None:
         return 1.0
-    return latency_ms / float(_at_full_pace_ms(stretch.latency_ms, stretch.pulse_ms / full_ms))
+    return latency_ms / float(_at_full_pace_ms(stretch.latency_ms, stretch.pulse_ms / full_ms, suffers))
 
 
-def _at_full_pace_ms(latency_ms: Any, slowdowns: Any, suffers: Any = SUFFERED) -> Any:
+def _at_full_pace_ms(latency_ms: Any, slowdowns: Any, suffers: Any) -> Any:
     return latency_ms / np.maximum(slowdowns, 1.0) ** suffers
 
 
-def suffering(operators: Sequence[TimedOperator], *, matrix_units: bool) -> float:
+def suffering(operators: Sequence[TimedOperator], *, matrix_units: bool) -> float | None:
     """The power of the machine's slowdown by which a network is slower itself, by what its operators take.
+
+    None where it depends on the operators and none was timed.
 
     Args:
         matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices.
     """
-    whole_ms = sum(o.count * o.time_ms for o in operators)
-    if not matrix_units or not whole_ms:
+    if not matrix_units:
         return SUFFERED
+    whole_ms = sum(o.count * o.time_ms for o in operators)
+    if not whole_ms:
+        return None
     each = [_ELSEWHERE if o.name in RESTS else _ON_MATRIX_UNITS.get(signature(o).kind, _ELSEWHERE) for o in operators]
     return sum(o.count * o.time_ms * power for o, power in zip(operators, each, strict=True)) / whole_ms
+
+
+def usual_suffering(probes: Iterable[Probe]) -> float:
+    """What networks of a setup suffer, the median of the probes that tell; that of most setups where none does."""
+    told = [probe.suffers for probe in probes if probe.suffers is not None]
+    return float(np.median(told)) if told else SUFFERED
 
 
 def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
@@ -156,10 +169,13 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
     stretches = [probe.fullest for probe in once]
     slow = slowdowns(pulses_ms(stretches), full_ms)
     here = np.array(fullest_ms([probe.latency_ms for probe in once], stretches))
-    full = _at_full_pace_ms(here, slow, np.array([probe.suffers for probe in once]))
+    usual = usual_suffering(probes)
+    suffers = [usual if probe.suffers is None else probe.suffers for probe in once]
+    full = _at_full_pace_ms(here, slow, np.array(suffers))
     logs = np.log(np.maximum(slow, 1.0))
     return [
-        replace(probe, latency_ms=ms, slow=by) for probe, ms, by in zip(once, full.tolist(), logs.tolist(), strict=True)
+        replace(probe, latency_ms=ms, suffers=power, slow=by)
+        for probe, ms, power, by in zip(once, full.tolist(), suffers, logs.tolist(), strict=True)
     ]
 
 

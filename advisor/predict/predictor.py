@@ -21,7 +21,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, pulses_ms
+from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, pulses_ms, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -242,7 +242,7 @@ class Predictor:
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
         self.slow_ = {setup: np.array([probe.slow for probe in given]) for setup, given in ordered.items()}
         # units that neighbours may use too scatter by more than the probes of a minute show
-        on_units = {setup: any(probe.suffers > SUFFERED for probe in given) for setup, given in ordered.items()}
+        on_units = {setup: usual_suffering(given) != SUFFERED for setup, given in ordered.items()}
         self.narrowed_ = {setup: 1.0 if units else NARROWED for setup, units in on_units.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}

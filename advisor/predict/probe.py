@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from advisor.measure.run import TimedOperator
-from advisor.measure.stretches import SUFFERED, Stretch
+from advisor.measure.stretches import Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Probe:
         operators: What each operator inside it took, where that was measured.
         fullest: While the machine was at its fullest pace; None where its pace is not known.
         noisy: Whether its measurement was.
-        suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`.
+        suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`; None where its
+            run does not tell: it counts as what is usual in its setup then.
         slow: Logarithm of how much slower than at its full pace the machine was, where the latency is corrected for
             that and in doubt by as much (`pace`); else 0.
     """
@@ -28,7 +29,7 @@ class Probe:
     operators: tuple[TimedOperator, ...] = ()
     fullest: Stretch | None = None
     noisy: bool = False
-    suffers: float = SUFFERED
+    suffers: float | None = None
     slow: float = 0.0
 
     @property

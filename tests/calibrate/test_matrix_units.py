@@ -42,9 +42,10 @@ def test_what_matrix_units_do_suffers_three_times_as_much_as_all_else() -> None:
     assert half == pytest.approx((convolutions + others) / 2)
 
 
-def test_without_matrix_units_or_timed_operators_a_network_suffers_as_networks_do() -> None:
+def test_without_matrix_units_a_network_suffers_as_networks_do_and_with_them_its_operators_tell() -> None:
     assert suffering([dense(4.0), rest(1.0)], matrix_units=False) == SUFFERED
-    assert suffering([], matrix_units=True) == SUFFERED
+    assert suffering([], matrix_units=False) == SUFFERED
+    assert suffering([], matrix_units=True) is None
     assert has_matrix_units(["avx512f", "avx512_bf16", "amx", "amx_bf16"])
     assert not has_matrix_units(["avx2", "avx512_bf16"])
 
@@ -55,6 +56,13 @@ def test_a_slow_probe_is_corrected_by_what_it_suffers_itself() -> None:
     (*_, corrected) = at_full_pace([*quiet, slow])
     assert corrected.latency_ms == pytest.approx(20 / 1.4**1.9)
     assert corrected.slow == pytest.approx(math.log(1.4))
+
+
+def test_a_slow_probe_whose_steps_were_not_timed_suffers_as_is_usual_in_its_setup() -> None:
+    powers = {"a": 1.0, "b": 1.2, "c": 1.9}
+    told = [Probe(name, 224, 10.0, fullest=Stretch(10.0, 1.0), suffers=by) for name, by in powers.items()]
+    *_, corrected = at_full_pace([*told, Probe("d", 224, 20.0, fullest=Stretch(20.0, 1.4))])
+    assert (corrected.suffers, corrected.latency_ms) == (1.2, pytest.approx(20 / 1.4**1.2))
 
 
 @pytest.mark.parametrize(
@@ -69,5 +77,6 @@ def test_the_run_tells_whether_its_multiply_adds_were_left_to_them(
     parts: dict[str, Any] = {"work": work, "environment": {"versions": VERSIONS, "isa": isa}}
     save(store, run("r1", runtime="openvino", precision=precision, parts=parts))
     (probe,) = workflows_known.probes_of(store, workflows_known.own_latencies(store)).values()
-    assert probe.suffers == pytest.approx(suffering(work.timed or (), matrix_units=shared))
+    expected = suffering(work.timed or (), matrix_units=shared)
+    assert expected is not None and probe.suffers == pytest.approx(expected)
     assert (probe.suffers != SUFFERED) is shared
