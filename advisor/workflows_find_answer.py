@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from advisor.measure.run import Parity, Run
 from advisor.metrics import METRICS
 from advisor.predict.known import Known
 from advisor.predict.missed import Missed
-from advisor.predict.search import LEAST_GAIN, Slowness, chances, expected_gains
+from advisor.predict.pace import AT_FULL_PACE
+from advisor.predict.search import LEAST_GAIN, chances, expected_gains
 from advisor.records import FOUR_FAMILIES, Candidate, Question, Reason, Recommendation
 from advisor.workflows_find_miss import miss
 from advisor.workflows_find_options import PREDICTION
@@ -240,8 +241,8 @@ def _reasons(
         + f". Reckoned from the predictions' intervals.{_memory_proviso(case.question)}"
     )
     found.append(Reason("what-may-be-missed", text, _OURS))
-    if slow := [step.slowdown for step in played.steps if step.slow]:
-        found.append(Reason("slow-moments", _slow_moments(slow, len(played.steps), played.slowness), _OURS))
+    if told := _slow_moments(case, played):
+        found.append(Reason("slow-moments", told, _OURS))
     if pick is None:
         return tuple(found)
     considered = pd.DataFrame({"evidence": ["predicted"], "architecture": [""]})
@@ -254,13 +255,27 @@ def _reasons(
     return tuple(found)
 
 
-def _slow_moments(slowdowns: Sequence[float], n: int, slowness: Slowness) -> str:
-    return (
-        f"{len(slowdowns)} of {n} measurements for this question ran while the machine was up to "
-        f"{100 * (max(slowdowns) - 1):.0f} % slower than at its full pace. Chances and predictions here are of a "
-        f"machine that is {100 * np.expm1(slowness.log):.0f} % slower, as those measurements let one expect: what "
-        "keeps the limit at full pace may break it in such a moment."
-    )
+def _slow_moments(case: Case, played: Played) -> str:
+    """That the machine was slow, and what is made of it; empty where it was not."""
+    slow = [step.slowdown for step in played.steps if step.slow]
+    before, now = (float(np.exp(one.log)) for one in (case.slowness, played.slowness))
+    said = []
+    if before > AT_FULL_PACE:
+        said.append(
+            "In its last measurements before this question the machine was on average "
+            f"{100 * (before - 1):.0f} % slower than at its full pace."
+        )
+    if slow:
+        said.append(
+            f"{len(slow)} of {len(played.steps)} measurements for this question ran while the machine was up to "
+            f"{100 * (max(slow) - 1):.0f} % slower than at its full pace."
+        )
+    if said:
+        said.append(
+            f"Chances and predictions here are of a machine that is {100 * (now - 1):.0f} % slower, as those "
+            "measurements let one expect: what keeps the limit at full pace may break it in such a moment."
+        )
+    return " ".join(said)
 
 
 def _memory_proviso(question: Question) -> str:

@@ -21,7 +21,7 @@ from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
 from advisor.predict.pace import AT_FULL_PACE, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
-from advisor.predict.search import Choice, Outcome, Slowness, appraised, best, chances, choose, to_beat
+from advisor.predict.search import FULL_PACE, Choice, Outcome, Slowness, appraised, best, chances, choose, to_beat
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
@@ -52,6 +52,7 @@ class Case:
         results: By option: what was measured before.
         notes: What is not considered and why, one sentence each.
         any_runtime: Whether the runtime was left open.
+        slowness: How slow the machine was in its last measurements before the search.
     """
 
     question: Question
@@ -63,6 +64,7 @@ class Case:
     believer: Believer
     notes: tuple[str, ...] = ()
     any_runtime: bool = True
+    slowness: Slowness = FULL_PACE
 
     @property
     def budget_ms(self) -> float:
@@ -164,7 +166,7 @@ class Played:
         tested: By option: what was measured, beside how slow the machine is now.
         failed: Options that could not be measured.
         out: Options that need no measurement: those, and larger images of networks that are known to break a limit.
-        slowness: How slow the machine is expected to be, by those runs.
+        slowness: How slow the machine is expected to be, by those runs and the last ones before.
         believed: Of all options, on a machine that is so slow.
         next: What would be measured next; None where nothing promises enough.
     """
@@ -186,7 +188,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
     accuracy, budget = case.options.accuracy, case.budget_ms
     results, measured, failed, steps = dict(case.results), case.tested, set[int](), list[Step]()
     extra: Extra = ()
-    tested, believed, slowness = measured, case.first, Slowness()
+    slowness = case.slowness
+    tested, believed = slowness.beside(measured), slowness.of(case.first)
     out = _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
@@ -204,7 +207,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            slowness = Slowness.after([*(one.slowdown for one in steps if one.tested is not None), slowdown])
+            slowness = case.slowness.after([*(one.slowdown for one in steps if one.tested is not None), slowdown])
             tested, believed = slowness.beside(measured), slowness.of(_anew(case, extra))
         out = _out(case, tested, failed)
         after = None if run.measured is None else tested[option]

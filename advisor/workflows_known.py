@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, stored_stretch, suffering
+from advisor.predict.pace import fullest, slowdown, stored_stretch, suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.staleness import in_a_sentence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from advisor.predict.history import History
 
 _SETUP = ("device_id", "task", "runtime", "software", "threads", "unit", "precision", "layout", "batch_size")
+
+_LAST = 10  # measurements that tell how slow the machine is now, until others tell
 
 
 def calibrations(store: Store) -> list[Calibration]:
@@ -119,6 +121,20 @@ def pulses_ms(store: Store, target: str) -> list[float]:
     own = own_latencies(store)
     here = own["device_id"] == machine.machine(target).device_id
     return [one.pulse_ms for one in own.loc[here, "fullest"] if one is not None]
+
+
+def last_slowdowns(store: Store, target: str, knowns: Iterable[Known], *, before: str | None = None) -> list[float]:
+    """How many times slower than at its full pace a target was during its last measurements, newest first.
+
+    Args:
+        knowns: The setups that count.
+        before: As of `known`.
+    """
+    own, there = own_latencies(store), {one.setup: one for one in knowns}
+    own = own[own["setup"].isin(there) & own["fullest"].notna()]
+    own = own if before is None else own[own["run_id"] < before]
+    last = own[["latency_ms", "fullest", "setup"]][:_LAST].itertuples(index=False, name=None)
+    return [slowdown(ms, stretch, there[setup].full_ms, there[setup].suffers) for ms, stretch, setup in last]
 
 
 # -- what is known -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -77,9 +77,14 @@ class Lab:
 
     def keep(
         self, *, hour: int = 10, n: int = 5, sentinels: int = 2, noisy: tuple[str, ...] = (), slower: float = 1.0,
-        versions: dict[str, str] = VERSIONS, device: dict[str, Any] | None = None, prefix: str = PREFIX, **changes: Any,
+        versions: dict[str, str] = VERSIONS, device: dict[str, Any] | None = None, prefix: str = PREFIX,
+        pulses_ms: Sequence[float] = (), **changes: Any,
     ) -> tuple[str, ...]:  # fmt: skip
-        """Store a calibration as the process would have made it; the ids of its probes' runs."""
+        """Store a calibration as the process would have made it; the ids of its probes' runs.
+
+        Args:
+            pulses_ms: Of each run, sentinels too, in order; none where it is empty.
+        """
         asked, here = replace(self.here, **changes), device or lines.plain(machine.machine("cpu"))
         threads = {"usable_threads": machine.usable_threads()}
         requests = [asked.request(name) for name in self.order[:n]]
@@ -87,12 +92,13 @@ class Lab:
         made = []
         for i, request in enumerate([*around[:1], *requests, *around[1:]]):
             name = request.architecture
+            pulse = {"pulse_ms": [pulses_ms[i]] * 2} if pulses_ms else {}
             one = run_data.run(
                 f"20260701T{hour}{i:02d}00-000000-00000000", slower * self.law["latency_ms"].get(name, 5.0),
                 architecture=name, img_size=self.law["img_size"][name], device_id=here["device_id"],
                 reasons=("Busy.",) if name in noisy else (), started_at=f"2026-07-01T{hour}:{i:02d}:00+00:00",
                 sweep_id=prefix and f"{prefix}12345678-{hour}", job_id=f"{hour:06d}-00000000", threads=asked.threads,
-                parts={"environment": {"versions": versions, **threads}},
+                parts={"environment": {"versions": versions, **threads, **pulse}},
                 precision_used="fp32" if request.precision == "auto" else request.precision,
             )  # fmt: skip
             made.append(replace(one, request=request))

@@ -20,6 +20,7 @@ from advisor.predict.known import Known, MeasuredHere
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
+from advisor.predict.search import Slowness
 from advisor.records import Question
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_options import known_results, options
@@ -82,6 +83,7 @@ class Bench:
         half_width: Of the interval of a median, as a share of it.
         slow: By architecture, how many times slower than at the machine's full pace each of its runs is in turn; once
             they are used up the machine is at its full pace.
+        before: How many times slower it was in its last measurements before the search.
         suffered: The power of the pulse's slowdown by which those runs are slower.
     """
 
@@ -92,6 +94,7 @@ class Bench:
     memory_mb: dict[str, float] = field(default_factory=dict)
     half_width: float = 0.01
     slow: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    before: tuple[float, ...] = ()
     suffered: float = SUFFERED
     parts: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -103,7 +106,10 @@ class Bench:
         by_row = [known_results(one, runs) for one in self.knowns]
         places = list(zip(found.known.tolist(), found.row.tolist(), strict=True))
         results = {option: by_row[k][row] for option, (k, row) in enumerate(places) if row in by_row[k]}
-        return Case(question, "cpu", MACHINE["name"], self.knowns, found, results, Stubborn(self.knowns))
+        return Case(
+            question, "cpu", MACHINE["name"], self.knowns, found, results, Stubborn(self.knowns),
+            slowness=Slowness.of_runs(self.before),
+        )  # fmt: skip
 
     def measure(self, request: Request) -> Run:
         """The run of a request."""

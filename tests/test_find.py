@@ -25,9 +25,11 @@ from advisor.measure import lines, machine
 from advisor.measure.job_state import JobState
 from advisor.measure.request import Request
 from advisor.measure.run import Parity, Run
+from advisor.measure.stretches import SUFFERED
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
 from advisor.predict.history import History
+from advisor.predict.search import FULL_PACE, Slowness
 from advisor.records import Question
 from advisor.workflows_find_play import Case, next_request
 from tests import run_data
@@ -141,6 +143,21 @@ def test_an_answer_is_the_same_after_a_restart(lab: Lab) -> None:
     ]
     assert again.recommendation.pick == found.recommendation.pick
     assert again.p_missed == pytest.approx(found.p_missed)
+
+
+def test_a_search_begins_as_slow_as_the_machine_was_in_its_last_measurements(lab: Lab) -> None:
+    assert workflows_find.case_of(lab.store, QUESTION).slowness == FULL_PACE, "no pulse is known"
+    ids = lab.keep(hour=11, n=8, pulses_ms=[1.0] * 6 + [2.0] * 4)  # a sentinel, eight probes, a sentinel
+    slowed = workflows_find.case_of(lab.store, QUESTION).slowness
+    expected = Slowness.of_runs([1.0] * 6 + [2.0**SUFFERED] * 4)
+    assert slowed == Slowness(pytest.approx(expected.log), pytest.approx(expected.deviation))
+    assert workflows_find.case_of(lab.store, QUESTION, before=ids[5]).slowness == FULL_PACE
+    found = workflows_find.find(lab.store, QUESTION, confirm=0)
+    assert [one.text for one in found.recommendation.reasons if one.rule == "slow-moments"] == [
+        "In its last measurements before this question the machine was on average 21 % slower than at its full pace. "
+        "Chances and predictions here are of a machine that is 21 % slower, as those measurements let one expect: what "
+        "keeps the limit at full pace may break it in such a moment."
+    ]  # 2 ** (0.7 * 4 / 10)
 
 
 def test_what_a_page_shows_while_it_goes_on(lab: Lab) -> None:

@@ -72,6 +72,21 @@ def test_on_a_machine_that_stays_slow_predictions_and_what_was_missed_are_of_tha
     assert last.candidate.latency_ms == pytest.approx(true_ms * 1.4 ** (1 - 1 / len(found.path)), rel=0.01)
 
 
+def test_on_a_machine_that_was_slow_before_too_predictions_are_of_that_from_the_first_on(built: Store) -> None:
+    """Everything takes 1.4 times as long as at full pace, as it did in the measurements before."""
+    slow = {name: (1.4,) * 5 for name, _ in I7_MS}
+    found, unwarned = (bench(built, slow=slow, before=before).search(max_latency_ms=30.0) for before in ((1.4,), ()))
+    for one in found.path:
+        assert one.candidate.latency_ms == pytest.approx(one.latency_ms, rel=0.01), "predicted as it was measured"
+    assert (found.n_measurements, unwarned.n_measurements) == (3, 4)
+    picks = [one.recommendation.pick and one.recommendation.pick.architecture for one in (found, unwarned)]
+    assert picks[0] == picks[1] is not None
+    assert found.p_missed < unwarned.p_missed
+    assert reason(found, "slow-moments").startswith(
+        "In its last measurements before this question the machine was on average 40 % slower than at its full pace. "
+    )
+
+
 def test_what_is_over_the_budget_in_two_slow_moments_is_out(built: Store) -> None:
     found = bench(built, slow={"resnet50": (1.5, 1.4)}).search(max_latency_ms=17.5)
     assert [one for one in steps(found) if one[0] == "resnet50"] == [("resnet50", 224, False)] * 2

@@ -101,10 +101,17 @@ class Slowness:
     deviation: float = 0.0
 
     @classmethod
-    def after(cls, slowdowns: Sequence[float]) -> Slowness:
-        """As those measurements of the search and one at full pace: a single slow one may have met a slow moment."""
-        logs = [0.0, *(float(np.log(one)) if one > AT_FULL_PACE else 0.0 for one in slowdowns)]
-        return cls(float(np.mean(logs)), float(np.std(logs)))
+    def of_runs(cls, slowdowns: Sequence[float]) -> Slowness:
+        """As in those measurements; at full pace where there are none."""
+        logs = _logs(slowdowns)
+        return cls(float(np.mean(logs)), float(np.std(logs))) if logs else cls()
+
+    def after(self, slowdowns: Sequence[float]) -> Slowness:
+        """As in those measurements, and as was expected before: that counts as one more, for a single one may have met
+        a slow moment."""
+        logs = np.array([self.log, *_logs(slowdowns)])
+        within = self.deviation**2 / len(logs)
+        return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
 
     def of(self, believed: Posterior) -> Posterior:
         """What is believed of latencies at full pace, for the machine as it is."""
@@ -113,6 +120,13 @@ class Slowness:
     def beside(self, tested: Mapping[int, Outcome]) -> dict[int, Outcome]:
         """What was measured, each with how much slower the machine was then than it is now."""
         return {option: replace(one, slowdown=one.slowdown / np.exp(self.log)) for option, one in tested.items()}
+
+
+FULL_PACE = Slowness()
+
+
+def _logs(slowdowns: Sequence[float]) -> list[float]:
+    return [float(np.log(one)) if one > AT_FULL_PACE else 0.0 for one in slowdowns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ def find(
     """
     tested, confirmed, latencies, slowdowns = dict(measured), list[int](), list[float](), list[float]()
     while len(confirmed) < max_confirmations:
-        slowness = Slowness.after(slowdowns)
+        slowness = FULL_PACE.after(slowdowns)
         choice = choose(accuracy, slowness.of(predict(confirmed, latencies)), slowness.beside(tested), budget_ms)
         if choice is None:
             break
