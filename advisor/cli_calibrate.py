@@ -144,7 +144,13 @@ def predict(
             store, models, img_size=img_size, target=target, runtime=runtime, precision=precision,
             batch_size=batch_size,
         )  # fmt: skip
-    show([_prediction_record(one) for one in found], json_, lambda: iter([_prediction_table(found)]))
+    show([_prediction_record(one) for one in found], json_, lambda: _predicted_tables(found))
+
+
+def _predicted_tables(found: Sequence[Prediction]) -> Iterator[Printable]:
+    yield _prediction_table(found)
+    for sentence in dict.fromkeys(one.slowness.sentence for one in found if one.slowness.told):
+        yield f"! {sentence}"
 
 
 def _prediction_record(one: Prediction) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def _prediction_record(one: Prediction) -> dict[str, Any]:
         **_setup_record(one.setup),
         "calibration_id": one.calibration_id,
         "run_id": one.run_id,
+        "slowdown": one.slowness.times,
     }
 
 

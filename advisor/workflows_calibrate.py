@@ -107,13 +107,19 @@ class Calibrated:
             found.append(
                 f"{len(slowed)} of {self.known.n_probes} networks ran while the machine was up to "
                 f"{100 * (slowed.max() - 1):.0f} % slower than at its full pace: their latencies were corrected for "
-                "that, and what is predicted holds for the full pace."
+                f"that, and what is predicted is of {_moment(self.known)}."
             )
         found += [f"{name} was skipped: {reason}" for name, reason in made.skipped]
         if n < N_PROBES:
             more = "" if made.status == "stopped" else "; --budget-s gives them more time"
             found.append(f"{n} of {N_PROBES} probes were measured: more would narrow the intervals{more}.")
         return tuple(found)
+
+
+def _moment(known: Known) -> str:
+    if not known.slowness.told:
+        return "the full pace"
+    return f"a machine {known.slowness.words} slower than that on average, as it was in its last measurements"
 
 
 def calibrate(

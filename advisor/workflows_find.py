@@ -203,7 +203,6 @@ def case_of(
 def _case(
     store: Store, _version: str, question: Question, runtime: str, precision: str | None, before: str | None
 ) -> Case:
-    from advisor.predict.search import Slowness
     from advisor.workflows_find_options import known_results, options
     from advisor.workflows_find_play import Case
 
@@ -228,7 +227,7 @@ def _case(
         question=asked_here, target=target, device_name=here.name, knowns=knowns, options=chosen, results=results,
         believer=_believer(store, everything, knowns),
         notes=_left_out(store, target, everything, runtime, precision, question), any_runtime=runtime == BEST,
-        slowness=Slowness.of_runs(workflows_known.last_slowdowns(store, target, everything, before=before)),
+        slowness=knowns[0].slowness,
     )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from advisor.measure.run import Parity, Run
 from advisor.metrics import METRICS
 from advisor.predict.known import Known
 from advisor.predict.missed import Missed
-from advisor.predict.pace import AT_FULL_PACE
 from advisor.predict.search import LEAST_GAIN, chances, expected_gains
 from advisor.records import FOUR_FAMILIES, Candidate, Question, Reason, Recommendation
 from advisor.workflows_find_miss import miss
@@ -258,12 +257,11 @@ def _reasons(
 def _slow_moments(case: Case, played: Played) -> str:
     """That the machine was slow, and what is made of it; empty where it was not."""
     slow = [step.slowdown for step in played.steps if step.slow]
-    before, now = (float(np.exp(one.log)) for one in (case.slowness, played.slowness))
     said = []
-    if before > AT_FULL_PACE:
+    if case.slowness.told:
         said.append(
             "In its last measurements before this question the machine was on average "
-            f"{100 * (before - 1):.0f} % slower than at its full pace."
+            f"{case.slowness.words} slower than at its full pace."
         )
     if slow:
         said.append(
@@ -272,7 +270,7 @@ def _slow_moments(case: Case, played: Played) -> str:
         )
     if said:
         said.append(
-            f"Chances and predictions here are of a machine that is {100 * (now - 1):.0f} % slower, as those "
+            f"Chances and predictions here are of a machine that is {played.slowness.words} slower, as those "
             "measurements let one expect: what keeps the limit at full pace may break it in such a moment."
         )
     return " ".join(said)

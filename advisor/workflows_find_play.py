@@ -21,7 +21,8 @@ from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
 from advisor.predict.pace import AT_FULL_PACE, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
-from advisor.predict.search import FULL_PACE, Choice, Outcome, Slowness, appraised, best, chances, choose, to_beat
+from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
+from advisor.predict.slowness import FULL_PACE, Slowness
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 

@@ -12,8 +12,10 @@ from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
+from advisor.predict.pace import slowdown, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
+from advisor.predict.slowness import LAST, Slowness
 
 if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step
@@ -97,11 +99,15 @@ def _others(store: Store, one: Calibration, beside: Sequence[Calibration]) -> tu
 
 @functools.lru_cache(maxsize=64)
 def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: str) -> tuple[Posterior, Profiles]:
-    """What is believed of every network."""
+    """What is believed of every network, the machine as slow as it was in the last of those measurements."""
     from advisor.predict.predictor import Predictor
 
     past, prior = workflows_predict.published(store)
-    return Predictor(past, prior).fit(dict([told, *others])).posterior(told[0]), past.profiles
+    learned = Predictor(past, prior).fit(dict([told, *others]))
+    setup, probes = told
+    suffers = usual_suffering(probes)
+    last = [slowdown(one.latency_ms, one.fullest, learned.full_ms_, suffers) for one in probes[-LAST:]]
+    return Slowness.of_runs(last).of(learned.posterior(setup)), past.profiles
 
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:

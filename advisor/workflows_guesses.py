@@ -88,6 +88,11 @@ def _rows_here(found: tuple[Known, ...]) -> pd.DataFrame:
     return pd.concat([_rows(one) for one in found], ignore_index=True)
 
 
+def _moment(one: Known) -> str:
+    slow = one.slowness
+    return f", for the machine {slow.words} slower than at its full pace, as it was last" if slow.told else ""
+
+
 def _rows(one: Known) -> pd.DataFrame:
     """The predicted networks of a setup; those that were measured in it are runs already."""
     frame = one.frame()
@@ -96,7 +101,7 @@ def _rows(one: Known) -> pd.DataFrame:
     p50 = frame["p50_ms"].to_numpy(np.float64)
     made = frame[["architecture", "img_size"]].assign(
         **setup, latency_ms=p50, throughput_per_s=one.setup.batch_size * 1000 / p50,
-        note=f"predicted from {one.n_probes} networks measured here in this setup{one.caveat}",
+        note=f"predicted from {one.n_probes} networks measured here in this setup{one.caveat}{_moment(one)}",
         **{LOW: frame["lo90_ms"], HIGH: frame["hi90_ms"]},
     )  # fmt: skip
     return workflows_holes.as_runs(made)

@@ -21,17 +21,16 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, slowdown, stored_stretch, suffering
+from advisor.predict.pace import fullest, slowdown, stored_stretch, suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
+from advisor.predict.slowness import FULL_PACE, LAST, Slowness
 from advisor.predict.staleness import in_a_sentence
 
 if TYPE_CHECKING:
     from advisor.predict.history import History
 
 _SETUP = ("device_id", "task", "runtime", "software", "threads", "unit", "precision", "layout", "batch_size")
-
-_LAST = 10  # measurements that tell how slow the machine is now, until others tell
 
 
 def calibrations(store: Store) -> list[Calibration]:
@@ -123,20 +122,6 @@ def pulses_ms(store: Store, target: str) -> list[float]:
     return [one.pulse_ms for one in own.loc[here, "fullest"] if one is not None]
 
 
-def last_slowdowns(store: Store, target: str, knowns: Iterable[Known], *, before: str | None = None) -> list[float]:
-    """How many times slower than at its full pace a target was during its last measurements, newest first.
-
-    Args:
-        knowns: The setups that count.
-        before: As of `known`.
-    """
-    own, there = own_latencies(store), {one.setup: one for one in knowns}
-    own = own[own["setup"].isin(there) & own["fullest"].notna()]
-    own = own if before is None else own[own["run_id"] < before]
-    last = own[["latency_ms", "fullest", "setup"]][:_LAST].itertuples(index=False, name=None)
-    return [slowdown(ms, stretch, there[setup].full_ms, there[setup].suffers) for ms, stretch, setup in last]
-
-
 # -- what is known -------------------------------------------------------------------------------------
 
 
@@ -202,15 +187,26 @@ def _known(
     counted = {setup: _fullest(runs[setup], past.profiles) for setup in measured}
     probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
+    slowness = Slowness.of_runs(_last_slowdowns(own, probes, predictor.full_ms_))
     return tuple(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
-            full_ms=predictor.full_ms_, elsewhere=tuple(past.deviations.get(key_of(setup), ())),
+            full_ms=predictor.full_ms_, slowness=slowness, elsewhere=tuple(past.deviations.get(key_of(setup), ())),
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
     )  # fmt: skip
+
+
+def _last_slowdowns(
+    own: pd.DataFrame, probes: Mapping[Setup, Sequence[Probe]], full_ms: float | None
+) -> list[float]:  # fmt: skip
+    """How many times slower than at its full pace the machine was during its last measurements in those setups."""
+    suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
+    last = own.loc[own["setup"].isin(suffers) & own["fullest"].notna(), ["latency_ms", "fullest", "setup"]][:LAST]
+    told = last.itertuples(index=False, name=None)
+    return [slowdown(latency_ms, stretch, full_ms, suffers[setup]) for latency_ms, stretch, setup in told]
 
 
 def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
@@ -307,7 +303,7 @@ def _prediction(one: Known, frame: pd.DataFrame, key: tuple[str, int]) -> Predic
     return Prediction(
         *key, float(values["p50_ms"]), float(values["lo90_ms"]), float(values["hi90_ms"]), values["evidence"],
         one.setup, one.calibration.calibration_id, None if here is None else here.run_id,
-        None if here is None else here.verdict,
+        None if here is None else here.verdict, one.slowness if here is None else FULL_PACE,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from advisor.predict.known import Known, MeasuredHere
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.search import Slowness
+from advisor.predict.slowness import Slowness
 from advisor.records import Question
 from advisor.workflows_find_answer import Ending, FindAnswer, answer
 from advisor.workflows_find_options import known_results, options

@@ -29,7 +29,7 @@ from advisor.measure.stretches import SUFFERED
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import PREFIX
 from advisor.predict.history import History
-from advisor.predict.search import FULL_PACE, Slowness
+from advisor.predict.slowness import FULL_PACE, Slowness
 from advisor.records import Question
 from advisor.workflows_find_play import Case, next_request
 from tests import run_data

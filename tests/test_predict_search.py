@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.predict.predictor import Posterior
-from advisor.predict.search import FULL_PACE, Choice, Found, Outcome, Slowness, best, chances, choose, find
+from advisor.predict.search import Choice, Found, Outcome, best, chances, choose, find
+from advisor.predict.slowness import Slowness
 
 ACCURACY = np.array([70.0, 75.0, 80.0, 82.0, 85.0])
 TRUE_MS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
@@ -180,37 +181,6 @@ def test_what_is_over_the_budget_in_a_slow_moment_is_not_settled(tested: Outcome
 def test_a_slow_moment_makes_a_measurement_as_doubtful_as_it_was_slow() -> None:
     """At full pace 3 / 1.5 = 2 ms, give or take 0.86 ln 1.5 and a tenth: ln(2.5 / 2) / 0.363 = 0.615 deviations."""
     assert Outcome(3.0, 3.0, slowdown=1.5).probability_within(2.5) == pytest.approx(0.731, abs=1e-3)
-
-
-def test_the_machine_is_expected_to_be_as_slow_as_in_this_search_and_once_at_full_pace() -> None:
-    assert FULL_PACE.after([]) == FULL_PACE.after([1.04, 1.0]) == FULL_PACE == Slowness(0.0, 0.0)
-    one = FULL_PACE.after([1.5])
-    assert (one.log, one.deviation) == (pytest.approx(np.log(1.5) / 2), pytest.approx(np.log(1.5) / 2))
-    many = FULL_PACE.after([1.5] * 9)
-    assert many.log == pytest.approx(0.9 * np.log(1.5))
-    assert many.deviation < one.deviation
-
-
-def test_before_a_search_it_is_expected_to_be_as_slow_as_it_was_last() -> None:
-    assert Slowness.of_runs([]) == Slowness.of_runs([1.0, 1.04, 0.9]) == FULL_PACE
-    last = np.array([1.0, 1.5, 2.0, 1.2])
-    found = Slowness.of_runs(last.tolist())
-    assert (found.log, found.deviation) == (pytest.approx(np.log(last).mean()), pytest.approx(np.log(last).std()))
-    assert found.after([]) == Slowness(pytest.approx(found.log), pytest.approx(found.deviation))
-
-
-def test_what_was_expected_before_a_search_counts_as_one_of_its_measurements() -> None:
-    """One draw in three is of what was before it, the others are as they were measured; by a sample of them."""
-    rng, before = np.random.default_rng(0), Slowness(0.3, 0.2)
-    drawn = np.concatenate([rng.normal(0.3, 0.2, 100_000), np.full(100_000, np.log(1.5)), np.zeros(100_000)])
-    found = before.after([1.5, 1.0])
-    assert (found.log, found.deviation) == (pytest.approx(drawn.mean(), abs=2e-3), pytest.approx(drawn.std(), abs=2e-3))
-
-
-def test_a_latency_is_believed_for_the_machine_as_slow_as_it_is() -> None:
-    found = Slowness(np.log(1.5), 0.3).of(believed(2, 4, deviation=0.4))
-    assert np.exp(found.mean) == pytest.approx([3, 6])
-    assert found.deviation == pytest.approx([0.5, 0.5])
 
 
 def test_what_is_over_the_budget_on_a_machine_that_stays_slow_is_settled() -> None:

@@ -15,6 +15,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
+from advisor.predict.slowness import FULL_PACE, Slowness
 
 if TYPE_CHECKING:
     from advisor.predict.deviations import Deviations
@@ -55,10 +56,11 @@ class Known:
         stale: Why it does not hold any more; empty but for a stale one.
         n_probes: Different networks that predictions are made from: all measured here in this setup, whether by this
             calibration or otherwise.
-        posterior: What is believed of every row of `profiles`.
+        posterior: What is believed of every row of `profiles` at the machine's full pace.
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
+        slowness: How slow the machine was in its last measurements, of which `frame` speaks.
         elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 
@@ -72,6 +74,7 @@ class Known:
     measured: dict[int, MeasuredHere]
     probes: tuple[Probe, ...] = ()
     full_ms: float | None = None
+    slowness: Slowness = FULL_PACE
     elsewhere: tuple[Deviations, ...] = ()
 
     @property
@@ -112,9 +115,10 @@ class Known:
     def frame(self) -> pd.DataFrame:
         """One row a profile, in their order, with `COLUMNS`: measured where it was measured, else predicted.
 
-        `lo90_ms` and `hi90_ms` are the central 90 % interval: of a predicted latency, or of a measured median.
+        `lo90_ms` and `hi90_ms` are the central 90 % interval: of a latency as it would be measured now, the machine as
+        slow as it was last, or of a measured median.
         """
-        latencies = self.posterior.quantiles()[:, [1, 0, 2]]
+        latencies = self.slowness.of(self.posterior).quantiles()[:, [1, 0, 2]]
         evidence: list[Literal["measured", "predicted"]] = ["predicted"] * len(latencies)
         run_ids: list[str | None] = [None] * len(latencies)
         for row, one in self.measured.items():
@@ -137,6 +141,7 @@ class Prediction:
         p50_ms: The median; `lo90_ms` and `hi90_ms` are the central 90 % interval around it.
         evidence: "measured" where it was measured in this setup, else "predicted".
         run_id, verdict: Of the run where it was measured.
+        slowness: How slow the machine is taken to be; at its full pace where it was measured.
     """
 
     architecture: str
@@ -149,3 +154,4 @@ class Prediction:
     calibration_id: str
     run_id: str | None = None
     verdict: str | None = None
+    slowness: Slowness = FULL_PACE

@@ -6,7 +6,7 @@ measured; predictions decide what is measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.stats import norm
 
 from advisor.predict.pace import AT_FULL_PACE, DOUBT
 from advisor.predict.predictor import Posterior
+from advisor.predict.slowness import FULL_PACE
 
 MAX_CONFIRMATIONS = 5
 # No further measurement where the expected gain is below this many points of top-1: a tenth of the sampling error of
@@ -83,50 +84,6 @@ class Outcome:
         """What is known once it was measured again: the one at full pace, then a steady one, then the later one."""
         kept = min((again, self), key=lambda one: (max(one.slowdown, AT_FULL_PACE), not one.steady))
         return replace(kept, tries=self.tries + again.tries)
-
-
-@dataclass(frozen=True, slots=True)
-class Slowness:
-    """How many times slower than at its full pace the machine is expected to be while the next option is measured.
-
-    A budget is kept by what is measured, as the machine is then, and predictions are of its full pace: on a machine
-    that is slow throughout, what they promise at the budget's edge would be measured in vain.
-
-    Attributes:
-        log: The logarithm.
-        deviation: Its standard deviation.
-    """
-
-    log: float = 0.0
-    deviation: float = 0.0
-
-    @classmethod
-    def of_runs(cls, slowdowns: Sequence[float]) -> Slowness:
-        """As in those measurements; at full pace where there are none."""
-        logs = _logs(slowdowns)
-        return cls(float(np.mean(logs)), float(np.std(logs))) if logs else cls()
-
-    def after(self, slowdowns: Sequence[float]) -> Slowness:
-        """As in those measurements, and as was expected before: that counts as one more, for a single one may have met
-        a slow moment."""
-        logs = np.array([self.log, *_logs(slowdowns)])
-        within = self.deviation**2 / len(logs)
-        return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
-
-    def of(self, believed: Posterior) -> Posterior:
-        """What is believed of latencies at full pace, for the machine as it is."""
-        return Posterior(believed.mean + self.log, np.hypot(believed.deviation, self.deviation))
-
-    def beside(self, tested: Mapping[int, Outcome]) -> dict[int, Outcome]:
-        """What was measured, each with how much slower the machine was then than it is now."""
-        return {option: replace(one, slowdown=one.slowdown / np.exp(self.log)) for option, one in tested.items()}
-
-
-FULL_PACE = Slowness()
-
-
-def _logs(slowdowns: Sequence[float]) -> list[float]:
-    return [float(np.log(one)) if one > AT_FULL_PACE else 0.0 for one in slowdowns]
 
 
 @dataclass(frozen=True, slots=True)

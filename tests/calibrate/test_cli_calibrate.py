@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from advisor.cli import main
 from advisor.evidence.store import Store
 from advisor.measure.job_state import JobState
 from advisor.measure.jobs import Jobs
+from advisor.measure.stretches import SUFFERED
 from advisor.measure.sweep import SENTINEL
 from advisor.predict.history import History
 from advisor.predict.predictor import Prior
@@ -59,6 +61,23 @@ def test_predict_says_what_is_measured_and_what_is_predicted(lab: Lab) -> None:
     assert second["calibration_id"] == workflows_calibrate.calibrations(lab.store)[0].calibration_id
     shown = invoke("predict", other).stdout
     assert "predicted" in shown and "measured" not in shown
+
+
+def test_predictions_are_of_the_machine_as_slow_as_it_was_in_its_last_measurements(lab: Lab) -> None:
+    lab.keep(n=8, pulses_ms=[1.0] * 6 + [2.0] * 4)
+    probe, other = lab.order[0], lab.order[10]
+    measured, predicted = json.loads(invoke("predict", probe, other, "--json").stdout)
+    (known,) = workflows_calibrate.known(lab.store)
+    mean, deviation = (float(part[lab.row(other)]) for part in (known.posterior.mean, known.posterior.deviation))
+    unrest = SUFFERED * math.log(2) * math.sqrt(0.4 * 0.6)
+    assert predicted["slowdown"] == pytest.approx(2 ** (SUFFERED * 0.4))
+    assert predicted["latency_ms"]["p50"] == pytest.approx(math.exp(mean) * predicted["slowdown"])
+    wide = math.log(predicted["latency_ms"]["hi90"] / predicted["latency_ms"]["lo90"])
+    assert wide == pytest.approx(2 * 1.645 * math.hypot(deviation, unrest), rel=1e-3)
+    assert (measured["slowdown"], measured["latency_ms"]["p50"]) == (1.0, lab.law["latency_ms"][probe])
+    shown = " ".join(invoke("predict", other).stdout.split())
+    assert "as it was in its last measurements, 21 % slower on average than at its full pace." in shown
+    assert "full pace" not in invoke("predict", probe).stdout
 
 
 def test_weights_name_their_architecture_and_setups_are_listed_in_order(lab: Lab) -> None:

@@ -1,0 +1,90 @@
+"""How slow the machine is, beside its full pace of which the predictor speaks: as it was in its last measurements.
+
+What is measured on a machine that others use too is measured in whatever moment it meets: beside that, predictions of
+the full pace alone are too low, and their intervals too narrow by the unrest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from advisor.predict.pace import AT_FULL_PACE
+
+if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
+    from advisor.predict.predictor import Posterior
+    from advisor.predict.search import Outcome
+
+
+LAST = 10  # measurements that tell how slow the machine is
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """How many times slower than at its full pace the machine is expected to be while the next network is measured.
+
+    Attributes:
+        log: The logarithm.
+        deviation: Its standard deviation.
+    """
+
+    log: float = 0.0
+    deviation: float = 0.0
+
+    @classmethod
+    def of_runs(cls, slowdowns: Sequence[float]) -> Slowness:
+        """As in those measurements; at full pace where there are none."""
+        logs = _logs(slowdowns)
+        return cls(float(np.mean(logs)), float(np.std(logs))) if logs else cls()
+
+    @property
+    def times(self) -> float:
+        """How many times slower, on average by factors."""
+        return float(np.exp(self.log))
+
+    @property
+    def told(self) -> bool:
+        """Whether the machine is expected to be slower than at its full pace."""
+        return self.times > AT_FULL_PACE
+
+    @property
+    def words(self) -> str:
+        """By how much slower, in percent."""
+        return f"{100 * (self.times - 1):.0f} %"
+
+    @property
+    def sentence(self) -> str:
+        """Of which moment of the machine predictions speak; empty where that is its full pace."""
+        if not self.told:
+            return ""
+        return (
+            f"Predictions are of the machine as it was in its last measurements, {self.words} slower on average than "
+            "at its full pace."
+        )
+
+    def after(self, slowdowns: Sequence[float]) -> Slowness:
+        """As in those measurements, and as was expected before: that counts as one more, for a single one may have met
+        a slow moment."""
+        logs = np.array([self.log, *_logs(slowdowns)])
+        within = self.deviation**2 / len(logs)
+        return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
+
+    def of(self, believed: Posterior) -> Posterior:
+        """What is believed of latencies at full pace, for the machine as it is."""
+        return replace(
+            believed, mean=believed.mean + self.log, deviation=np.hypot(believed.deviation, self.deviation)
+        )  # fmt: skip
+
+    def beside(self, tested: Mapping[int, Outcome]) -> dict[int, Outcome]:
+        """What was measured, each with how much slower the machine was then than it is now."""
+        return {option: replace(one, slowdown=one.slowdown / self.times) for option, one in tested.items()}
+
+
+FULL_PACE = Slowness()
+
+
+def _logs(slowdowns: Sequence[float]) -> list[float]:
+    return [float(np.log(one)) if one > AT_FULL_PACE else 0.0 for one in slowdowns]

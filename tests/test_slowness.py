@@ -1,0 +1,48 @@
+"""How slow a machine is taken to be, by its last measurements and by those of a search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from advisor.predict.predictor import Posterior
+from advisor.predict.slowness import FULL_PACE, Slowness
+
+
+def test_the_machine_is_expected_to_be_as_slow_as_in_this_search_and_once_at_full_pace() -> None:
+    assert FULL_PACE.after([]) == FULL_PACE.after([1.04, 1.0]) == FULL_PACE == Slowness(0.0, 0.0)
+    one = FULL_PACE.after([1.5])
+    assert (one.log, one.deviation) == (pytest.approx(np.log(1.5) / 2), pytest.approx(np.log(1.5) / 2))
+    many = FULL_PACE.after([1.5] * 9)
+    assert many.log == pytest.approx(0.9 * np.log(1.5))
+    assert many.deviation < one.deviation
+
+
+def test_before_a_search_it_is_expected_to_be_as_slow_as_it_was_last() -> None:
+    assert Slowness.of_runs([]) == Slowness.of_runs([1.0, 1.04, 0.9]) == FULL_PACE
+    last = np.array([1.0, 1.5, 2.0, 1.2])
+    found = Slowness.of_runs(last.tolist())
+    assert (found.log, found.deviation) == (pytest.approx(np.log(last).mean()), pytest.approx(np.log(last).std()))
+    assert found.after([]) == Slowness(pytest.approx(found.log), pytest.approx(found.deviation))
+
+
+def test_what_was_expected_before_a_search_counts_as_one_of_its_measurements() -> None:
+    """One draw in three is of what was before it, the others are as they were measured; by a sample of them."""
+    rng, before = np.random.default_rng(0), Slowness(0.3, 0.2)
+    drawn = np.concatenate([rng.normal(0.3, 0.2, 100_000), np.full(100_000, np.log(1.5)), np.zeros(100_000)])
+    found = before.after([1.5, 1.0])
+    assert (found.log, found.deviation) == (pytest.approx(drawn.mean(), abs=2e-3), pytest.approx(drawn.std(), abs=2e-3))
+
+
+def test_a_latency_is_believed_for_the_machine_as_slow_as_it_is() -> None:
+    found = Slowness(np.log(1.5), 0.3).of(Posterior(np.log([2.0, 4.0]), np.full(2, 0.4)))
+    assert np.exp(found.mean) == pytest.approx([3, 6])
+    assert found.deviation == pytest.approx([0.5, 0.5])
+
+
+def test_it_is_told_in_a_sentence_where_it_is_more_than_the_spread_of_the_pulse() -> None:
+    assert Slowness(np.log(1.35), 0.2).sentence == (
+        "Predictions are of the machine as it was in its last measurements, 35 % slower on average than at its full "
+        "pace."
+    )
+    assert FULL_PACE.sentence == Slowness(np.log(1.04), 0.1).sentence == ""
