@@ -22,6 +22,7 @@ from advisor.predict.calibration import Asked
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere
 from advisor.predict.predictor import Posterior
+from advisor.predict.slowness import Slowness
 from advisor.records import Question, Recommendation
 from tests import run_data
 from tests.conftest import ROOT
@@ -102,6 +103,20 @@ def test_predicted_pick_comes_with_the_command_that_confirms_it(calibrated: Stor
         "python -m advisor measure regnety_032 --img-size 224 --runtime pytorch-eager --precision fp32"
     )
     assert ask(calibrated, max_latency_ms=9.5, families=("EfficientNet",)).confirm == ""  # measured
+
+
+def test_on_a_slow_machine_a_predicted_pick_keeps_the_limit_as_the_machine_was_last(
+    calibrated: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = ask(calibrated, max_latency_ms=25).pick
+    slow = replace(CALIBRATED, slowness=Slowness(np.log(1.5), 0.1))
+    monkeypatch.setattr(workflows_known, "known", lambda _store, _target, **_options: [slow])
+    found = ask(calibrated, max_latency_ms=25)
+    assert quiet is not None and found.pick is not None and found.pick.latency_ms is not None
+    assert found.pick.latency_ms == pytest.approx(1.5 * I7_MS[found.pick.architecture, found.pick.img_size])
+    assert quiet.latency_ms is not None and 1.5 * quiet.latency_ms > 25.0, "it would break the limit"
+    (said,) = (one.source for one in found.reasons if one.rule == "only-predicted")
+    assert said.endswith(", for the machine 50 % slower than at its full pace, as it was last")
 
 
 def test_command_names_what_is_not_usual(calibrated: Store) -> None:

@@ -12,9 +12,10 @@ once more in each further round; that third counts, unless it took over a quarte
 something disturbed it that no pulse met. What others do on a shared machine makes a network slower and never faster, so
 its latency is the least at full pace; one that never met full pace is left out and counted. In one line it is not:
 there such latencies are corrected by their pulse as those of probes are, which on a machine that is rarely at its full
-pace is most of the evidence, and no better than the correction. How far two measurements at full pace are apart is
-printed too: no prediction can be nearer to the truth than the truth is to itself. A runtime other than eager is
-calibrated after eager mode, whose operators it shares.
+pace is most of the evidence, and no better than the correction. In another line nothing is: the first measurement of
+each beside its prediction as pages show it, of the machine as slow as it was in its last measurements. How far two
+measurements at full pace are apart is printed too: no prediction can be nearer to the truth than the truth is to
+itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -73,9 +74,10 @@ def drawn(known: Known, n: int, seed: int) -> list[int]:
 
 def measured(
     store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int
-) -> tuple[list[list[float]], NDArray[np.float64]]:  # fmt: skip
+) -> tuple[list[list[float]], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """Of each row its latencies in ms at full pace, in the order of the rounds, none where it failed or never met it;
-    and shape (n_rows,), one latency for each that ran at all, corrected by its pulse where it never met full pace."""
+    and twice shape (n_rows,), of each that ran at all: one latency, corrected by its pulse where it never met full
+    pace, and the median of the first."""
     names = known.profiles.models["architecture"].to_numpy()
     asked, found, probes = known.asked, list[tuple[int, float]](), list[Probe]()
     wanted = Wanted(
@@ -105,10 +107,12 @@ def measured(
         full &= undisturbed(*zip(*found, strict=True))
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
-    corrected = np.full(len(rows), np.nan)
+    corrected, first_ms = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    for probe in reversed(probes):
+        first_ms[int(probe.architecture)] = probe.latency_ms
     for probe in at_full_pace(probes, full_ms):
         corrected[int(probe.architecture)] = min(at_pace[int(probe.architecture)], default=probe.latency_ms)
-    return at_pace, corrected
+    return at_pace, corrected, first_ms
 
 
 def _row(name: str, score: PredictionScore) -> str:
@@ -118,8 +122,8 @@ def _row(name: str, score: PredictionScore) -> str:
     )  # fmt: skip
 
 
-def _predicted(name: str, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> str:
-    low, middle, high = known.posterior.quantiles()[rows].T
+def _predicted(name: str, believed: Posterior, rows: NDArray[np.intp], true_ms: NDArray[np.float64]) -> str:
+    low, middle, high = believed.quantiles()[rows].T
     return _row(name, score_predictions(true_ms, middle, np.column_stack([low, high])))
 
 
@@ -132,7 +136,7 @@ def judge(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[n
     macs = known.profiles.models["macs"].to_numpy(np.float64)
     pace = float(np.median(true_ms / middle))
     print(f"{'':34s} {'median':>7s} {'±10 %':>9s} {'90 % int.':>9s} {'Spearman':>10s}")
-    print(_predicted("predicted", known, rows, true_ms))
+    print(_predicted("predicted", known.posterior, rows, true_ms))
     paced = np.column_stack([low, high]) * pace
     print(_row(f"  without a common pace of {pace:.2f}", score_predictions(true_ms, middle * pace, paced)))
     print(_row("MACs x constant", score_predictions(true_ms, macs_times_constant(macs, probes, probe_ms, rows))))
@@ -200,7 +204,7 @@ def main(
         (known,) = workflows_calibrate.known(Store(folder, DATA), runtime=runtime, precision=precision)
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
         rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
-        times, corrected = measured(store, known, rows, rounds, seed)
+        times, corrected, first_ms = measured(store, known, rows, rounds, seed)
         apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
         done = np.array([bool(each) for each in times])
         print(
@@ -211,7 +215,9 @@ def main(
         judge(store, known, rows[done], true_ms)
         if (ran := ~np.isnan(corrected)).sum() > done.sum():
             name = f"predicted, {(ran & ~done).sum()} more corrected"
-            print(_predicted(name, known, rows[ran], corrected[ran]))
+            print(_predicted(name, known.posterior, rows[ran], corrected[ran]))
+        name = f"as measured, {known.slowness.words} slower expected"
+        print(_predicted(name, known.slowness.of(known.posterior), rows[ran], first_ms[ran]))
         play(store, known, rows[done], true_ms)
 
 
