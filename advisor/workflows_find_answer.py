@@ -256,12 +256,14 @@ def _reasons(
 
 def _slow_moments(case: Case, played: Played) -> str:
     """That the machine was slow, and what is made of it; empty where it was not."""
+    suffers = case.knowns[0].suffers if played.pick is None else case.known_of(played.pick).suffers
+    before, now = case.slowness.scaled(suffers), played.slowness.scaled(suffers)
     slow = [step.slowdown for step in played.steps if step.slow]
     said = []
-    if case.slowness.told:
+    if before.told:
         said.append(
             "In its last measurements before this question the machine was on average "
-            f"{case.slowness.words} slower than at its full pace."
+            f"{before.words} slower than at its full pace."
         )
     if slow:
         said.append(
@@ -270,7 +272,7 @@ def _slow_moments(case: Case, played: Played) -> str:
         )
     if said:
         said.append(
-            f"Chances and predictions here are of a machine that is {played.slowness.words} slower, as those "
+            f"Chances and predictions here are of a machine that is {now.words} slower, as those "
             "measurements let one expect: what keeps the limit at full pace may break it in such a moment."
         )
     return " ".join(said)

@@ -22,7 +22,7 @@ from advisor.predict.pace import AT_FULL_PACE, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
-from advisor.predict.slowness import FULL_PACE, Slowness
+from advisor.predict.slowness import FULL_PACE, Slowness, of_the_machine
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
@@ -53,7 +53,7 @@ class Case:
         results: By option: what was measured before.
         notes: What is not considered and why, one sentence each.
         any_runtime: Whether the runtime was left open.
-        slowness: How slow the machine was in its last measurements before the search.
+        slowness: How slow the machine was, by its pulse, in its last measurements before the search.
     """
 
     question: Question
@@ -91,6 +91,11 @@ class Case:
     def tested(self) -> dict[int, Outcome]:
         """By option: what was measured before, as the search is to know it."""
         return {option: one.tested(self.question, self.known_of(option)) for option, one in self.results.items()}
+
+    @cached_property
+    def suffers(self) -> NDArray[np.float64]:
+        """What each option suffers of a slow machine, see `pace.suffering`."""
+        return np.array([one.suffers for one in self.knowns])[self.options.known]
 
     def known_of(self, option: int) -> Known:
         """The setup of an option."""
@@ -167,7 +172,7 @@ class Played:
         tested: By option: what was measured, beside how slow the machine is now.
         failed: Options that could not be measured.
         out: Options that need no measurement: those, and larger images of networks that are known to break a limit.
-        slowness: How slow the machine is expected to be, by those runs and the last ones before.
+        slowness: How slow the machine is expected to be, by its pulse, as in those runs and the last ones before.
         believed: Of all options, on a machine that is so slow.
         next: What would be measured next; None where nothing promises enough.
     """
@@ -188,9 +193,10 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
     """The search after those runs, in the order in which they were made; cancelled ones count for nothing."""
     accuracy, budget = case.options.accuracy, case.budget_ms
     results, measured, failed, steps = dict(case.results), case.tested, set[int](), list[Step]()
+    paces: list[float] = []
     extra: Extra = ()
     slowness = case.slowness
-    tested, believed = slowness.beside(measured), slowness.of(case.first)
+    tested, believed = slowness.beside(measured, case.suffers), slowness.of(case.first, case.suffers)
     out = _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
@@ -208,8 +214,10 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            slowness = case.slowness.after([*(one.slowdown for one in steps if one.tested is not None), slowdown])
-            tested, believed = slowness.beside(measured), slowness.of(_anew(case, extra))
+            paces.append(of_the_machine(slowdown, case.known_of(option).suffers))
+            slowness = case.slowness.after(paces)
+            tested = slowness.beside(measured, case.suffers)
+            believed = slowness.of(_anew(case, extra), case.suffers)
         out = _out(case, tested, failed)
         after = None if run.measured is None else tested[option]
         steps.append(Step(option, run, before, choice, beaten, after, slowdown))

@@ -24,7 +24,7 @@ from advisor.predict.known import Known, MeasuredHere, Prediction
 from advisor.predict.pace import fullest, slowdown, stored_stretch, suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
-from advisor.predict.slowness import FULL_PACE, LAST, Slowness
+from advisor.predict.slowness import FULL_PACE, LAST, Slowness, of_the_machine
 from advisor.predict.staleness import in_a_sentence
 
 if TYPE_CHECKING:
@@ -192,7 +192,8 @@ def _known(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
-            full_ms=predictor.full_ms_, slowness=slowness, elsewhere=tuple(past.deviations.get(key_of(setup), ())),
+            full_ms=predictor.full_ms_, slowness=slowness.scaled(usual_suffering(probes[setup])),
+            elsewhere=tuple(past.deviations.get(key_of(setup), ())),
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
@@ -202,11 +203,14 @@ def _known(
 def _last_slowdowns(
     own: pd.DataFrame, probes: Mapping[Setup, Sequence[Probe]], full_ms: float | None
 ) -> list[float]:  # fmt: skip
-    """How many times slower than at its full pace the machine was during its last measurements in those setups."""
+    """How many times slower than at its full pace the machine was, by its pulse, in its last measurements there."""
     suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
     last = own.loc[own["setup"].isin(suffers) & own["fullest"].notna(), ["latency_ms", "fullest", "setup"]][:LAST]
     told = last.itertuples(index=False, name=None)
-    return [slowdown(latency_ms, stretch, full_ms, suffers[setup]) for latency_ms, stretch, setup in told]
+    return [
+        of_the_machine(slowdown(latency_ms, stretch, full_ms, suffers[setup]), suffers[setup])
+        for latency_ms, stretch, setup in told
+    ]
 
 
 def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from advisor.evidence.store import Store
-from advisor.measure.stretches import Stretch
+from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.known import MeasuredHere
 from advisor.predict.probe import Probe
 from advisor.records import Candidate
+from advisor.workflows_find_play import next_request, play
 from tests.invented_search import FULL_MS, PROBE, Bench, bench, known
 from tests.small_data import I7_MS
 from tests.test_find_answer import reason, steps
@@ -54,6 +56,24 @@ def test_a_slowdown_is_as_much_as_the_setups_probes_suffer(built: Store) -> None
     machine = Bench(built, knowns, {"pytorch-eager": I7_MS}, slow={"resnet50": (1.5**1.4,)}, suffered=1.4)
     (slow,) = (one for one in machine.search(max_latency_ms=17.5).path if one.slowdown > 1)
     assert (slow.candidate.architecture, slow.slowdown) == ("resnet50", pytest.approx(1.5**1.4))
+
+
+def test_one_slow_moment_makes_each_setup_slower_by_what_it_suffers(built: Store) -> None:
+    """OpenVINO, which suffers by 1.4, was 1.5**1.4 times slower: eager mode is expected to be 1.5**0.7 slower."""
+    shared = (Probe("a", 224, 10.0, suffers=1.4),)
+    fast = known({key: 0.5 * ms for key, ms in I7_MS.items()}, runtime="openvino", precision="bf16", probes=shared)
+    true_ms = {"pytorch-eager": I7_MS, "openvino": {key: 0.5 * ms for key, ms in I7_MS.items()}}
+    slow = {name: (1.5**1.4,) for name, _ in I7_MS}
+    machine = Bench(built, (known(I7_MS, measured=PROBE), fast), true_ms, slow=slow, suffered=1.4)
+    case = machine.case(max_latency_ms=9.0)
+    request = next_request(case, [], confirm=1)
+    assert request is not None and request.runtime == "openvino"
+    played = play(case, [machine.measure(request)])
+    later = np.exp(played.believed.mean - case.first.mean)
+    others = np.arange(len(case.options)) != played.steps[0].option
+    for place, suffered in enumerate((SUFFERED, 1.4)):
+        expected = 1.5 ** (suffered / 2)  # one measurement at 1.5, and the full pace that was expected before
+        assert later[others & (case.options.known == place)] == pytest.approx(expected)
 
 
 def test_on_a_machine_that_stays_slow_predictions_and_what_was_missed_are_of_that_machine(built: Store) -> None:

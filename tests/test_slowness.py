@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from advisor.predict.predictor import Posterior
-from advisor.predict.slowness import FULL_PACE, Slowness
+from advisor.predict.search import Outcome
+from advisor.predict.slowness import FULL_PACE, Slowness, of_the_machine
 
 
 def test_the_machine_is_expected_to_be_as_slow_as_in_this_search_and_once_at_full_pace() -> None:
@@ -38,6 +39,23 @@ def test_a_latency_is_believed_for_the_machine_as_slow_as_it_is() -> None:
     found = Slowness(np.log(1.5), 0.3).of(Posterior(np.log([2.0, 4.0]), np.full(2, 0.4)))
     assert np.exp(found.mean) == pytest.approx([3, 6])
     assert found.deviation == pytest.approx([0.5, 0.5])
+
+
+def test_setups_suffer_of_one_moment_by_powers_of_their_own() -> None:
+    """The machine is 1.5 times slower: what suffers by 0.7 takes 1.5**0.7 as long, what suffers by 1.4 1.5**1.4."""
+    moment, suffers = Slowness(np.log(1.5), 0.3), np.array([0.7, 1.4])
+    found = moment.of(Posterior(np.log([2.0, 2.0]), np.full(2, 0.1)), suffers)
+    assert np.exp(found.mean) == pytest.approx(2 * 1.5**suffers)
+    assert found.deviation == pytest.approx(np.hypot(0.1, 0.3 * suffers))
+    each = [moment.scaled(one) for one in suffers]
+    assert [one.times for one in each] == pytest.approx(1.5**suffers)
+    assert [of_the_machine(one.times, by) for one, by in zip(each, suffers, strict=True)] == pytest.approx([1.5, 1.5])
+    tested = {i: Outcome(3.0, 3.1, slowdown=float(1.5**by)) for i, by in enumerate(suffers)}
+    assert [one.slowdown for one in moment.beside(tested, suffers).values()] == pytest.approx([1.0, 1.0])
+
+
+def test_what_is_the_spread_of_the_pulse_is_no_slow_machine() -> None:
+    assert of_the_machine(1.04, 0.5) == of_the_machine(0.9, 1.4) == 1.0
 
 
 def test_it_is_told_in_a_sentence_where_it_is_more_than_the_spread_of_the_pulse() -> None:

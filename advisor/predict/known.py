@@ -60,7 +60,7 @@ class Known:
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
-        slowness: How slow the machine was in its last measurements, of which `frame` speaks.
+        slowness: How slow its networks are on the machine as it was in its last measurements: `frame` speaks of that.
         elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.predict.pace import AT_FULL_PACE
 
@@ -25,6 +26,9 @@ LAST = 10  # measurements that tell how slow the machine is
 @dataclass(frozen=True, slots=True)
 class Slowness:
     """How many times slower than at its full pace the machine is expected to be while the next network is measured.
+
+    Setups suffer more or less of one moment of the machine (`pace.suffering`): it is that of the machine, by its
+    pulse, or, `scaled` by what a setup suffers, that of the setup's networks.
 
     Attributes:
         log: The logarithm.
@@ -72,18 +76,37 @@ class Slowness:
         within = self.deviation**2 / len(logs)
         return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
 
-    def of(self, believed: Posterior) -> Posterior:
-        """What is believed of latencies at full pace, for the machine as it is."""
-        return replace(
-            believed, mean=believed.mean + self.log, deviation=np.hypot(believed.deviation, self.deviation)
-        )  # fmt: skip
+    def scaled(self, suffers: float) -> Slowness:
+        """That of networks that suffer by that power."""
+        return Slowness(suffers * self.log, suffers * self.deviation)
 
-    def beside(self, tested: Mapping[int, Outcome]) -> dict[int, Outcome]:
-        """What was measured, each with how much slower the machine was then than it is now."""
-        return {option: replace(one, slowdown=one.slowdown / self.times) for option, one in tested.items()}
+    def of(self, believed: Posterior, suffers: float | NDArray[np.float64] = 1.0) -> Posterior:
+        """What is believed of latencies at full pace, for the machine as it is.
+
+        Args:
+            suffers: The power of each network, or of all.
+        """
+        mean = believed.mean + suffers * self.log
+        return replace(believed, mean=mean, deviation=np.hypot(believed.deviation, suffers * self.deviation))
+
+    def beside(self, tested: Mapping[int, Outcome], suffers: NDArray[np.float64] | None = None) -> dict[int, Outcome]:
+        """What was measured, each with how much slower the machine was then than it is now.
+
+        Args:
+            suffers: The power of each option; None is that of the slowness itself.
+        """
+        return {
+            option: replace(one, slowdown=one.slowdown / self.times ** (1.0 if suffers is None else suffers[option]))
+            for option, one in tested.items()
+        }
 
 
 FULL_PACE = Slowness()
+
+
+def of_the_machine(slowdown: float, suffers: float) -> float:
+    """How many times slower the machine was, by its pulse, where a network that suffers by that power was so slow."""
+    return slowdown ** (1 / suffers) if slowdown > AT_FULL_PACE else 1.0
 
 
 def _logs(slowdowns: Sequence[float]) -> list[float]:
