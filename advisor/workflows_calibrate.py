@@ -118,7 +118,7 @@ class Calibrated:
 
 def _moment(known: Known) -> str:
     if not known.slowness.told:
-        return "the full pace"
+        return "about the full pace"
     return f"a machine {known.slowness.words} slower than that on average, as it was in its last measurements"
 
 
