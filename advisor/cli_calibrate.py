@@ -79,7 +79,7 @@ def _calibrated_record(found: Calibrated) -> dict[str, Any]:
         "drifted": made.drifted,
         "n_measured": found.known.n_probes,
         "n_predicted": found.known.n_predicted,
-        "slowdown": found.known.slowness.times,
+        "slowdown": found.known.slower.times,
         "interval_ratio": plain(found.known.interval_ratio),
         "notes": list(found.notes),
     }

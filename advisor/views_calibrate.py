@@ -299,7 +299,7 @@ def networks_sentence(frame: pd.DataFrame, one: Known) -> str:
     return (
         f"{n_predicted:,} networks and image sizes are predicted from {one.n_probes} measured here{beside}; "
         f"{int(frame['accuracy'].notna().sum()):,} of all have a published accuracy and stand in the chart. Nine in "
-        f"ten of those predicted are expected to measure within their interval. {one.slowness.sentence}"
+        f"ten of those predicted are expected to measure within their interval. {one.slower.sentence}"
     ).rstrip()
 
 

@@ -117,9 +117,9 @@ class Calibrated:
 
 
 def _moment(known: Known) -> str:
-    if not known.slowness.told:
+    if not known.slower.told:
         return "about the full pace"
-    return f"a machine {known.slowness.words} slower than that on average, as it was in its last measurements"
+    return f"a machine {known.slower.words} slower than that on average, as it was in its last measurements"
 
 
 def calibrate(

@@ -227,7 +227,7 @@ def _case(
         question=asked_here, target=target, device_name=here.name, knowns=knowns, options=chosen, results=results,
         believer=_believer(store, everything, knowns),
         notes=_left_out(store, target, everything, runtime, precision, question), any_runtime=runtime == BEST,
-        slowness=knowns[0].slowness.scaled(1 / knowns[0].suffers),
+        slowness=knowns[0].slowness,
     )  # fmt: skip
 
 

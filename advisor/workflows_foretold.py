@@ -12,10 +12,10 @@ from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
-from advisor.predict.pace import slowdown, usual_suffering
+from advisor.predict.pace import usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.slowness import LAST, Slowness
+from advisor.predict.slowness import of_last
 
 if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step
@@ -106,8 +106,8 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
     suffers = usual_suffering(probes)
-    last = [slowdown(one.latency_ms, one.fullest, learned.full_ms_, suffers) for one in probes[-LAST:]]
-    return Slowness.of_runs(last).of(learned.posterior(setup)), past.profiles
+    slowness = of_last(((one.latency_ms, one.fullest, suffers) for one in reversed(probes)), learned.full_ms_)
+    return slowness.of(learned.posterior(setup), suffers), past.profiles
 
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:

@@ -89,7 +89,7 @@ def _rows_here(found: tuple[Known, ...]) -> pd.DataFrame:
 
 
 def _moment(one: Known) -> str:
-    slow = one.slowness
+    slow = one.slower
     return f", for the machine {slow.words} slower than at its full pace, as it was last" if slow.told else ""
 
 

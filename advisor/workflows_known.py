@@ -21,10 +21,10 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, slowdown, stored_stretch, suffering, usual_suffering
+from advisor.predict.pace import fullest, stored_stretch, suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
-from advisor.predict.slowness import FULL_PACE, LAST, Slowness, of_the_machine
+from advisor.predict.slowness import FULL_PACE, of_last
 from advisor.predict.staleness import in_a_sentence
 
 if TYPE_CHECKING:
@@ -187,30 +187,19 @@ def _known(
     counted = {setup: _fullest(runs[setup], past.profiles) for setup in measured}
     probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
-    slowness = Slowness.of_runs(_last_slowdowns(own, probes, predictor.full_ms_))
+    suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
+    last = own[own["setup"].isin(suffers)][["latency_ms", "fullest", "setup"]].itertuples(index=False, name=None)
+    slowness = of_last(((ms, stretch, suffers[setup]) for ms, stretch, setup in last), predictor.full_ms_)
     return tuple(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
-            full_ms=predictor.full_ms_, slowness=slowness.scaled(usual_suffering(probes[setup])),
+            full_ms=predictor.full_ms_, slowness=slowness,
             elsewhere=tuple(past.deviations.get(key_of(setup), ())),
         )
         for setup, found in measured.items()
         for best in [min(made[setup], key=lambda one: one.status != "complete")]  # newest first among equals
     )  # fmt: skip
-
-
-def _last_slowdowns(
-    own: pd.DataFrame, probes: Mapping[Setup, Sequence[Probe]], full_ms: float | None
-) -> list[float]:  # fmt: skip
-    """How many times slower than at its full pace the machine was, by its pulse, in its last measurements there."""
-    suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
-    last = own.loc[own["setup"].isin(suffers) & own["fullest"].notna(), ["latency_ms", "fullest", "setup"]][:LAST]
-    told = last.itertuples(index=False, name=None)
-    return [
-        of_the_machine(slowdown(latency_ms, stretch, full_ms, suffers[setup]), suffers[setup])
-        for latency_ms, stretch, setup in told
-    ]
 
 
 def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
@@ -307,7 +296,7 @@ def _prediction(one: Known, frame: pd.DataFrame, key: tuple[str, int]) -> Predic
     return Prediction(
         *key, float(values["p50_ms"]), float(values["lo90_ms"]), float(values["hi90_ms"]), values["evidence"],
         one.setup, one.calibration.calibration_id, None if here is None else here.run_id,
-        None if here is None else here.verdict, one.slowness if here is None else FULL_PACE,
+        None if here is None else here.verdict, one.slower if here is None else FULL_PACE,
     )  # fmt: skip
 
 

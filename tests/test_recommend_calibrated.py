@@ -18,6 +18,7 @@ from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
 from advisor.measure import machine as machines
 from advisor.measure.machine import Machine
+from advisor.measure.stretches import SUFFERED
 from advisor.predict.calibration import Asked
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere
@@ -109,7 +110,7 @@ def test_on_a_slow_machine_a_predicted_pick_keeps_the_limit_as_the_machine_was_l
     calibrated: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = ask(calibrated, max_latency_ms=25).pick
-    slow = replace(CALIBRATED, slowness=Slowness(np.log(1.5), 0.1))
+    slow = replace(CALIBRATED, slowness=Slowness(np.log(1.5), 0.1).scaled(1 / SUFFERED))
     monkeypatch.setattr(workflows_known, "known", lambda _store, _target, **_options: [slow])
     found = ask(calibrated, max_latency_ms=25)
     assert quiet is not None and found.pick is not None and found.pick.latency_ms is not None

@@ -60,7 +60,7 @@ class Known:
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
-        slowness: How slow its networks are on the machine as it was in its last measurements: `frame` speaks of that.
+        slowness: How slow the machine was, by its pulse, in its last measurements.
         elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 
@@ -106,6 +106,11 @@ class Known:
         return usual_suffering(self.probes)
 
     @property
+    def slower(self) -> Slowness:
+        """How slow its networks are as the machine was in its last measurements: `frame` speaks of that."""
+        return self.slowness.scaled(self.suffers)
+
+    @property
     def interval_ratio(self) -> float:
         """The upper end of the 90 % interval over the lower one, the median of all that are predicted."""
         found = self.frame()
@@ -118,7 +123,7 @@ class Known:
         `lo90_ms` and `hi90_ms` are the central 90 % interval: of a latency as it would be measured now, the machine as
         slow as it was last, or of a measured median.
         """
-        latencies = self.slowness.of(self.posterior).quantiles()[:, [1, 0, 2]]
+        latencies = self.slower.of(self.posterior).quantiles()[:, [1, 0, 2]]
         evidence: list[Literal["measured", "predicted"]] = ["predicted"] * len(latencies)
         run_ids: list[str | None] = [None] * len(latencies)
         for row, one in self.measured.items():

@@ -6,14 +6,16 @@ the full pace alone are too low, and their intervals too narrow by the unrest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.predict.pace import AT_FULL_PACE
+from advisor.measure.stretches import Stretch
+from advisor.predict.pace import AT_FULL_PACE, slowdown
 
 if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
     from advisor.predict.predictor import Posterior
@@ -104,9 +106,20 @@ class Slowness:
 FULL_PACE = Slowness()
 
 
-def of_the_machine(slowdown: float, suffers: float) -> float:
+def of_last(timed: Iterable[tuple[float, Stretch | None, float]], full_ms: float | None) -> Slowness:
+    """How slow the machine was, by its pulse, in the last runs of which that is known.
+
+    Args:
+        timed: Of each run, newest first: its median in ms, its stretch, and the power by which its setup suffers.
+        full_ms: The pulse at full pace.
+    """
+    told = islice((one for one in timed if one[1] is not None), LAST)
+    return Slowness.of_runs([of_the_machine(slowdown(ms, at, full_ms, suffers), suffers) for ms, at, suffers in told])
+
+
+def of_the_machine(slower: float, suffers: float) -> float:
     """How many times slower the machine was, by its pulse, where a network that suffers by that power was so slow."""
-    return slowdown ** (1 / suffers) if slowdown > AT_FULL_PACE else 1.0
+    return slower ** (1 / suffers) if slower > AT_FULL_PACE else 1.0
 
 
 def _logs(slowdowns: Sequence[float]) -> list[float]:

@@ -67,11 +67,9 @@ def main(homes: tuple[Path, ...]) -> None:
             for known in (one for one in there if one.setup == last.setup):
                 if len(found := _first_ms(known, later)) < _FEWEST:
                     continue
-                click.echo(
-                    f"{store.home.name} {known.asked.label}: {len(found)} networks, {known.slowness.words} slower"
-                )
+                click.echo(f"{store.home.name} {known.asked.label}: {len(found)} networks, {known.slower.words} slower")
                 for i, (name, believed) in enumerate(
-                    (("full pace", known.posterior), ("as shown", known.slowness.of(known.posterior)))
+                    (("full pace", known.posterior), ("as shown", known.slower.of(known.posterior)))
                 ):
                     said, inside = _said(believed, found)
                     held[i] += inside

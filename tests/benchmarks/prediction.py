@@ -216,8 +216,8 @@ def main(
         if (ran := ~np.isnan(corrected)).sum() > done.sum():
             name = f"predicted, {(ran & ~done).sum()} more corrected"
             print(_predicted(name, known.posterior, rows[ran], corrected[ran]))
-        name = f"as measured, {known.slowness.words} slower expected"
-        print(_predicted(name, known.slowness.of(known.posterior), rows[ran], first_ms[ran]))
+        name = f"as measured, {known.slower.words} slower expected"
+        print(_predicted(name, known.slower.of(known.posterior), rows[ran], first_ms[ran]))
         play(store, known, rows[done], true_ms)
 
 

@@ -74,8 +74,8 @@ def test_how_quiet_a_calibration_was_counts_what_was_noisy_slowed_and_skipped() 
 def test_what_is_predicted_names_the_other_machines_that_it_is_predicted_from() -> None:
     frame = pd.DataFrame({"evidence": ["predicted", "predicted", "measured"], "accuracy": [76.0, None, 80.0]})
 
-    def said(elsewhere: tuple[Any, ...] = (), slowness: Slowness = FULL_PACE) -> str:
-        one = SimpleNamespace(n_probes=12, elsewhere=elsewhere, slowness=slowness)
+    def said(elsewhere: tuple[Any, ...] = (), slower: Slowness = FULL_PACE) -> str:
+        one = SimpleNamespace(n_probes=12, elsewhere=elsewhere, slower=slower)
         return views_calibrate.networks_sentence(frame, cast(Any, one))
 
     there = tuple(SimpleNamespace(rows=range(n), device=name) for n, name in ((129, "A, 2 cores"), (54, "B, 2 cores")))
@@ -83,7 +83,7 @@ def test_what_is_predicted_names_the_other_machines_that_it_is_predicted_from() 
     assert alone.startswith("2 networks and image sizes are predicted from 12 measured here; 2 of all have")
     beside = " and, as far as these bear it out, from how far others were from their operators, "
     assert both == alone.replace("here;", f"here{beside}129 on A, 2 cores and 54 on B, 2 cores;")
-    assert said(slowness=slow) == f"{alone} {slow.sentence}" and "30 % slower" in slow.sentence
+    assert said(slower=slow) == f"{alone} {slow.sentence}" and "30 % slower" in slow.sentence
 
 
 def test_a_good_calibration_is_not_offered_again(lab: Lab) -> None:
