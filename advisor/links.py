@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from advisor.errors import AdvisorError, close_names
+from advisor.errors import AdvisorError, UnknownName, close_names
 from advisor.metrics import ACCURACIES
 from advisor.records import NUMERIC_LIMITS, Question
 
@@ -49,6 +50,7 @@ def from_link(
     devices: Collection[str],
     families: Collection[str],
     default: Question = FIRST_QUESTION,
+    device_of: Callable[[str], str] | None = None,
 ) -> Opened:
     """The question of a link; each value that is not usable is named and left at its default.
 
@@ -56,6 +58,7 @@ def from_link(
         params: Query parameters; none at all asks `default`.
         devices: Known device ids. The first is used where neither the link's nor the default's is known.
         families: Known families, beside `all`.
+        device_of: Gives the id of the device that another name means, or raises an `AdvisorError` that says why none.
     """
     fallback = default if default.device_id in devices else Question(next(iter(devices)))
     if not params:
@@ -64,7 +67,7 @@ def from_link(
     asked: dict[str, Any] = {"device_id": fallback.device_id}
     for name, text in params.items():
         field = "device_id" if name == "device" else name
-        reader = _reader(field, devices, families)
+        reader = _reader(field, devices, families, device_of)
         if reader is None:
             complaints.append(f"The link's '{_short(name)}' is not a field of a question; it is ignored.")
             continue
@@ -73,6 +76,9 @@ def from_link(
         except ValueError as exc:
             kept = _default_of(field, fallback)
             complaints.append(f"The link's {name} '{_short(text)}' {exc}; {kept} is used instead.")
+        except AdvisorError as exc:
+            kept = _default_of(field, fallback)
+            complaints.append(f"The link's {name} '{_short(text)}' cannot be used; {kept} is used instead. {exc}")
     try:
         return Opened(Question(**asked), tuple(complaints))
     except AdvisorError as exc:
@@ -100,9 +106,11 @@ def _passing(value: float, limit: str) -> float:
     return rounded / scale
 
 
-def _reader(field: str, devices: Collection[str], families: Collection[str]) -> Callable[[str], Any] | None:
+def _reader(
+    field: str, devices: Collection[str], families: Collection[str], device_of: Callable[[str], str] | None
+) -> Callable[[str], Any] | None:
     if field == "device_id":
-        return lambda text: _known(text, devices, "device")
+        return lambda text: _device(text, devices, device_of)
     if field == "families":
         return lambda text: _families(text, families)
     if field in _CHOICES:
@@ -112,6 +120,14 @@ def _reader(field: str, devices: Collection[str], families: Collection[str]) -> 
     if field in NUMERIC_LIMITS:
         return _percent if field == "min_accuracy" else _number
     return _name if field in ("runtime", "precision", "layout") else None
+
+
+def _device(text: str, known: Collection[str], device_of: Callable[[str], str] | None) -> str:
+    found = text
+    if text not in known and device_of is not None:
+        with suppress(UnknownName):
+            found = device_of(text)
+    return found if found in known else _known(text, known, "device")
 
 
 def _known(text: str, known: Collection[str], what: str) -> str:

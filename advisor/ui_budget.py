@@ -85,7 +85,10 @@ def _follow_link(store: Store, devices: list[str]) -> None:
     touched = state.pop("rec_touched", False)
     if "rec_device_id" in state and (touched or params == state.get("rec_link")):
         return
-    opened = from_link(params or state.get("rec_link", {}), devices=devices, families=workflows.families(store))
+    opened = from_link(
+        params or state.get("rec_link", {}), devices=devices, families=workflows.families(store),
+        device_of=lambda name: workflows.device(store, name).device_id,
+    )  # fmt: skip
     _seed(store, opened.question)
     state["rec_complaints"] = opened.complaints
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor.errors import BadQuestion, UnknownName
 from advisor.links import FIRST_QUESTION, adjusted, from_link, to_link
 from advisor.metrics import ACCURACIES
 from advisor.records import Question
@@ -65,6 +66,37 @@ def test_a_garbled_value_is_named_and_left_at_its_default(name: str, value: str,
     (complaint,) = opened.complaints
     assert complaint.startswith(f"The link's {name} '{value[:40]}")
     assert says in complaint
+    assert opened.question == Question("i7-12700h")
+
+
+def meant(name: str) -> str:
+    if name == "this-machine":
+        raise BadQuestion("Nothing was measured on this machine yet.")
+    if name not in ("4090", "hailo"):
+        raise UnknownName("device", name, DEVICES)
+    return {"4090": "rtx-4090"}.get(name, "hailo-8")
+
+
+def test_a_device_may_go_by_another_name() -> None:
+    opened = from_link({"device": "4090"}, devices=DEVICES, families=FAMILIES, device_of=meant)
+    assert opened.question == Question("rtx-4090")
+    assert opened.complaints == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("rtx-409", "is not a known device (close: rtx-4090); 'i7-12700h' is used instead."),
+        ("hailo", "is not a known device; 'i7-12700h' is used instead."),  # of which nothing is published
+        (
+            "this-machine",
+            "cannot be used; 'i7-12700h' is used instead. Nothing was measured on this machine yet.",
+        ),
+    ],
+)
+def test_a_name_that_means_no_known_device_says_why(name: str, says: str) -> None:
+    opened = from_link({"device": name}, devices=DEVICES, families=FAMILIES, device_of=meant)
+    assert opened.complaints == (f"The link's device '{name}' {says}",)
     assert opened.question == Question("i7-12700h")
 
 

@@ -224,6 +224,15 @@ def test_page_can_leave_predictions_out(page: AppTest) -> None:
     assert not [b for b in page.button if b.key == "rec_confirm"]
 
 
+@in_the_harness
+def test_link_may_call_the_machine_this_machine(page: AppTest) -> None:
+    page.query_params["device"] = "this-machine"
+    page.run()
+    assert "in a predicted 20 ms" in headline(page)
+    assert not page.warning
+    assert page.query_params["device"] in (HERE, [HERE])
+
+
 def test_machine_without_any_measurement_is_told_to_calibrate(ready: Store) -> None:
     with pytest.raises(BadQuestion, match=r"Nothing was measured.*run 'python -m advisor calibrate'"):
         ask(ready)
