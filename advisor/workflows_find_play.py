@@ -97,6 +97,11 @@ class Case:
         """What each option suffers of a slow machine, see `pace.suffering`."""
         return np.array([one.suffers for one in self.knowns])[self.options.known]
 
+    @cached_property
+    def unlike(self) -> NDArray[np.float64]:
+        """How far options of its setup are from what each suffers, a standard deviation."""
+        return np.array([one.unlike for one in self.knowns])[self.options.known]
+
     def known_of(self, option: int) -> Known:
         """The setup of an option."""
         return self.knowns[int(self.options.known[option])]
@@ -196,7 +201,8 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
     paces: list[float] = []
     extra: Extra = ()
     slowness = case.slowness
-    tested, believed = slowness.beside(measured, case.suffers), slowness.of(case.first, case.suffers)
+    tested = slowness.beside(measured, case.suffers)
+    believed = slowness.of(case.first, case.suffers, case.unlike)
     out = _out(case, tested, failed)
     for run in runs:
         option = case.option_of(run)
@@ -217,7 +223,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             paces.append(of_the_machine(slowdown, case.known_of(option).suffers))
             slowness = case.slowness.after(paces)
             tested = slowness.beside(measured, case.suffers)
-            believed = slowness.of(_anew(case, extra), case.suffers)
+            believed = slowness.of(_anew(case, extra), case.suffers, case.unlike)
         out = _out(case, tested, failed)
         after = None if run.measured is None else tested[option]
         steps.append(Step(option, run, before, choice, beaten, after, slowdown))

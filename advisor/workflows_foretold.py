@@ -12,7 +12,7 @@ from advisor.measure.sweep import SENTINEL
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
-from advisor.predict.pace import usual_suffering
+from advisor.predict.pace import unlike_suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import of_last
@@ -107,7 +107,7 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     setup, probes = told
     suffers = usual_suffering(probes)
     slowness = of_last(((one.latency_ms, one.fullest, suffers) for one in reversed(probes)), learned.full_ms_)
-    return slowness.of(learned.posterior(setup), suffers), past.profiles
+    return slowness.of(learned.posterior(setup), suffers, unlike_suffering(probes)), past.profiles
 
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:

@@ -11,6 +11,7 @@ from advisor.evidence.store import Store
 from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.known import MeasuredHere
 from advisor.predict.probe import Probe
+from advisor.predict.slowness import Slowness
 from advisor.records import Candidate
 from advisor.workflows_find_play import next_request, play
 from tests.invented_search import FULL_MS, PROBE, Bench, bench, known
@@ -74,6 +75,20 @@ def test_one_slow_moment_makes_each_setup_slower_by_what_it_suffers(built: Store
     for place, suffered in enumerate((SUFFERED, 1.4)):
         expected = 1.5 ** (suffered / 2)  # one measurement at 1.5, and the full pace that was expected before
         assert later[others & (case.options.known == place)] == pytest.approx(expected)
+
+
+def test_networks_on_matrix_units_are_in_more_doubt_while_the_machine_is_slow(built: Store) -> None:
+    """Their products suffer three times as much as what else they do, and have more or less of a network."""
+    alike, apart = (tuple(Probe(name, 224, 10.0, suffers=by) for name, by in zip("abc", powers, strict=True))
+                    for powers in ((1.0, 1.0, 1.0), (0.6, 1.0, 1.4)))  # fmt: skip
+    moment = Slowness(float(np.log(1.5)), 0.2)
+    doubts = []
+    for probes in (alike, apart):
+        machine = Bench(built, (known(I7_MS, measured=PROBE, probes=probes),), {"pytorch-eager": I7_MS})
+        case = replace(machine.case(max_latency_ms=17.5), slowness=moment)
+        doubts.append(play(case, []).believed.deviation ** 2 - case.first.deviation**2)
+    assert doubts[0] == pytest.approx(np.full(len(doubts[0]), 0.2**2))
+    assert doubts[1] - doubts[0] == pytest.approx(0.32 / 3 * (moment.log**2 + moment.deviation**2))
 
 
 def test_on_a_machine_that_stays_slow_predictions_and_what_was_missed_are_of_that_machine(built: Store) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from advisor.measure.stretches import Stretch
 from advisor.predict.calibration import Asked, Calibration
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, usual_suffering
+from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, unlike_suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import FULL_PACE, Slowness
@@ -106,9 +106,14 @@ class Known:
         return usual_suffering(self.probes)
 
     @property
+    def unlike(self) -> float:
+        """How far its networks are apart in that power, a standard deviation."""
+        return unlike_suffering(self.probes)
+
+    @property
     def slower(self) -> Slowness:
         """How slow its networks are as the machine was in its last measurements: `frame` speaks of that."""
-        return self.slowness.scaled(self.suffers)
+        return self.slowness.scaled(self.suffers, self.unlike)
 
     @property
     def interval_ratio(self) -> float:

@@ -113,6 +113,12 @@ def usual_suffering(probes: Iterable[Probe]) -> float:
     return float(np.median(told)) if told else SUFFERED
 
 
+def unlike_suffering(probes: Iterable[Probe]) -> float:
+    """How far networks of a setup are apart in what they suffer, the standard deviation of the probes that tell."""
+    told = [probe.suffers for probe in probes if probe.suffers is not None]
+    return float(np.std(told)) if told else 0.0
+
+
 def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
     """Shape (n_runs,): how many times slower than at its full pace the machine was; 1 where that is not known.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +78,30 @@ class Slowness:
         within = self.deviation**2 / len(logs)
         return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
 
-    def scaled(self, suffers: float) -> Slowness:
-        """That of networks that suffer by that power."""
-        return Slowness(suffers * self.log, suffers * self.deviation)
+    def scaled(self, suffers: float, unlike: float = 0.0) -> Slowness:
+        """That of networks that suffer by that power.
 
-    def of(self, believed: Posterior, suffers: float | NDArray[np.float64] = 1.0) -> Posterior:
+        Args:
+            unlike: How far they are apart in that, a standard deviation.
+        """
+        return Slowness(suffers * self.log, float(self._deviation(suffers, unlike)))
+
+    def of(
+        self, believed: Posterior, suffers: float | NDArray[np.float64] = 1.0,
+        unlike: float | NDArray[np.float64] = 0.0,
+    ) -> Posterior:  # fmt: skip
         """What is believed of latencies at full pace, for the machine as it is.
 
         Args:
             suffers: The power of each network, or of all.
+            unlike: The standard deviation of each power.
         """
-        mean = believed.mean + suffers * self.log
-        return replace(believed, mean=mean, deviation=np.hypot(believed.deviation, suffers * self.deviation))
+        deviation = np.hypot(believed.deviation, self._deviation(suffers, unlike))
+        return replace(believed, mean=believed.mean + suffers * self.log, deviation=deviation)
+
+    def _deviation(self, suffers: float | NDArray[np.float64], unlike: float | NDArray[np.float64]) -> Any:
+        """The standard deviation of the product of the logarithm and a power that does not depend on it."""
+        return np.hypot(suffers * self.deviation, unlike * np.hypot(self.log, self.deviation))
 
     def beside(self, tested: Mapping[int, Outcome], suffers: NDArray[np.float64] | None = None) -> dict[int, Outcome]:
         """What was measured, each with how much slower the machine was then than it is now.

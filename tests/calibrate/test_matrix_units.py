@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from advisor.evidence.store import Store
 from advisor.measure.cpu import has_matrix_units
 from advisor.measure.run import REST, TimedOperator, Work
 from advisor.measure.stretches import SUFFERED, Stretch
-from advisor.predict.pace import at_full_pace, suffering
+from advisor.predict.pace import at_full_pace, suffering, unlike_suffering
 from advisor.predict.probe import Probe
 from advisor.workflows import DATA
 from tests.run_data import VERSIONS, run, save
@@ -63,6 +64,13 @@ def test_a_slow_probe_whose_steps_were_not_timed_suffers_as_is_usual_in_its_setu
     told = [Probe(name, 224, 10.0, fullest=Stretch(10.0, 1.0), suffers=by) for name, by in powers.items()]
     *_, corrected = at_full_pace([*told, Probe("d", 224, 20.0, fullest=Stretch(20.0, 1.4))])
     assert (corrected.suffers, corrected.latency_ms) == (1.2, pytest.approx(20 / 1.4**1.2))
+
+
+def test_probes_tell_how_far_networks_are_apart_in_what_they_suffer() -> None:
+    probes = [Probe(name, 224, 10.0, suffers=by) for name, by in (("a", 0.6), ("b", 1.0), ("c", 1.4), ("d", None))]
+    assert unlike_suffering(probes) == pytest.approx(math.sqrt(0.32 / 3))
+    assert unlike_suffering(probes[3:]) == unlike_suffering([]) == 0.0
+    assert unlike_suffering([replace(one, suffers=SUFFERED) for one in probes]) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(
