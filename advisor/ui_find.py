@@ -57,23 +57,31 @@ def ask(store: Store, target: str, found: Sequence[Known]) -> Question | None:
     """Draw the limits and the button; the question that they make, None where they make none."""
     st.subheader("Find the best here")
     _follow_link(store, target)
-    columns = st.columns([2, 2, 3, 2, 2], vertical_alignment="bottom")
+    sizes, precisions = _of_setup(found)
+    of_setup = [2] * (bool(sizes) + bool(precisions))
+    places = iter(st.columns([2, 2, *of_setup, 3, 2, 2], vertical_alignment="bottom"))
     state = st.session_state
-    columns[0].number_input(
+    next(places).number_input(
         "Latency at most (ms)", key="fnd_max_latency_ms", value=None, format="%g", step=None, on_change=_touched,
         placeholder="such as 25", help="Of one forward pass of one batch, at the upper end of its 95 % interval.",
     )  # fmt: skip
     batch = state["fnd_batch_size"] or 1
-    _choice(columns[1], "Runtime", "fnd_runtime", views_find.runtimes(found, batch), "best of all installed")
-    with columns[2]:
+    _choice(next(places), "Runtime", "fnd_runtime", views_find.runtimes(found, batch), "best of all installed")
+    if precisions:
+        _choice(next(places), "Precision", "fnd_precision", precisions, "any")
+    if sizes:
+        next(places).selectbox(
+            "Batch size", sizes, index=None, placeholder="1", key="fnd_batch_size", on_change=_touched,
+            persist_state="page",
+        )  # fmt: skip
+    with next(places):
         ui_limits.families(store, "fnd_", on_change=_touched)
-    with columns[3]:
+    with next(places):
         ui_limits.accuracy("fnd_", on_change=_touched)
-    columns[4].number_input(
+    next(places).number_input(
         "Measurements at most", key="fnd_confirm", min_value=0, max_value=workflows_find.MAX_CONFIRM, step=1,
         on_change=_touched, help="Each candidate that could win is measured before it may be the answer.",
     )  # fmt: skip
-    _setup(found)
     ui_limits.more("fnd_", (*ui_limits.FIELDS, "min_throughput"), on_change=_touched, n_columns=4)
     question, wrong = _asked(target)
     _start(store, question, found)
@@ -94,21 +102,14 @@ def _choice(place: Any, label: str, key: str, options: list[str], empty: str) ->
     )  # fmt: skip
 
 
-def _setup(found: Sequence[Known]) -> None:
-    """Precision and batch size, where more than one of them is calibrated."""
+def _of_setup(found: Sequence[Known]) -> tuple[list[int], list[str]]:
+    """Batch sizes and precisions to choose from; none of what only one is calibrated of."""
     state = st.session_state
     sizes = sorted({one.setup.batch_size for one in found} | {state["fnd_batch_size"] or 1})
     able = views_find.precisions(found, state["fnd_batch_size"] or 1, state["fnd_runtime"])
-    if len(sizes) == 1 and len(able) < 2 and state["fnd_precision"] is None:
-        return
-    columns = st.columns([2, 2, 7])
-    if len(sizes) > 1:
-        columns[0].selectbox(
-            "Batch size", sizes, index=None, placeholder="1", key="fnd_batch_size", on_change=_touched,
-            persist_state="page",
-        )  # fmt: skip
-    if len(able) > 1 or state["fnd_precision"] is not None:
-        _choice(columns[1], "Precision", "fnd_precision", able, "any")
+    if kept := state["fnd_precision"]:
+        able = sorted({*able, kept})
+    return sizes if len(sizes) > 1 else [], able if len(able) > 1 or kept else []
 
 
 def _start(store: Store, question: Question | None, found: Sequence[Known]) -> None:

@@ -115,7 +115,7 @@ def _this_machine(known: Sequence[Device], target: str) -> Device:
     raise BadQuestion(
         f"Nothing was measured on this machine ({here.name}) yet, so there is nothing to answer from: run 'python -m "
         "advisor calibrate', which takes a minute and predicts every model, or 'python -m advisor measure MODEL', or "
-        "open the Measure page."
+        "open This machine or Measure in the app."
     )
 
 
