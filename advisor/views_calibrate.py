@@ -12,7 +12,7 @@ import pandas as pd
 from advisor.advice.pareto import pareto_front
 from advisor.measure.job_state import JobState
 from advisor.measure.machine import Machine
-from advisor.predict.calibration import PREFIX, Asked, Calibration, new_id
+from advisor.predict.calibration import PREFIX, Asked, Calibration, drift_words, new_id
 from advisor.predict.known import Known
 from advisor.views_measure import percent
 
@@ -112,8 +112,8 @@ def to_repeat(one: Known, planned: int) -> str:
     said, n = list[str](), one.n_probes
     if one.calibration.drifted:
         said.append(
-            f"The reference network took {percent(one.calibration.drift or 0.0)} longer or shorter after the probes "
-            "than before them, so none of them is certain: calibrate again when the machine is quiet."
+            f"The reference network took {drift_words(one.calibration.drift or 0.0)} longer or shorter after the "
+            "probes than before them, so none of them is certain: calibrate again when the machine is quiet."
         )
     elif _is_noisy(one):
         said.append(f"{one.n_noisy} of {n} measured networks are noisy: calibrate again when the machine is quiet.")
@@ -151,9 +151,9 @@ def quietness(one: Known) -> str:
     """Whether the calibration can be trusted: drift, noisy, slowed and skipped probes in a few words."""
     made, said = one.calibration, list[str]()
     if made.drifted:
-        said.append(f"drifted by {percent(made.drift or 0.0)}")
+        said.append(f"drifted by {drift_words(made.drift or 0.0)}")
     elif made.drift is not None:
-        said.append(f"drift {percent(made.drift)}")
+        said.append(f"drift {drift_words(made.drift)}")
     if one.n_noisy:
         said.append(f"{one.n_noisy} noisy")
     if n_slowed := len(one.slowed):

@@ -19,7 +19,7 @@ from advisor.measure.request import Request
 from advisor.measure.run import Run
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import calibration as calibrating
-from advisor.predict.calibration import Asked, Calibration
+from advisor.predict.calibration import Asked, Calibration, drift_words
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
 from advisor.predict.profile import Profiles
@@ -90,10 +90,9 @@ class Calibrated:
         """What is to be known before the predictions are trusted, one sentence each."""
         found, made, noisy, n = [], self.calibration, self.noisy, self.probes["architecture"].nunique()
         if made.drifted:
-            assert made.drift is not None
             found.append(
-                f"The sentinel drifted by {100 * made.drift:.0f} % over the calibration: the machine was not the same "
-                "throughout and all probes count as noisy. Calibrate again when it is quiet."
+                f"The sentinel drifted by {drift_words(made.drift or 0.0)} over the calibration: the machine was not "
+                "the same throughout and all probes count as noisy. Calibrate again when it is quiet."
             )
         elif len(noisy):
             first = noisy.iloc[0]

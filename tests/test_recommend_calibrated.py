@@ -78,6 +78,8 @@ def test_a_prediction_says_what_was_wrong_with_its_calibration() -> None:
     drifted: Any = SimpleNamespace(drifted=True, drift=0.6)
     assert CALIBRATED.caveat == ""
     assert replace(CALIBRATED, calibration=drifted).caveat == " while the machine drifted by 60 %"
+    stood_still: Any = SimpleNamespace(drifted=True, drift=95.7)
+    assert replace(CALIBRATED, calibration=stood_still).caveat == " while the machine drifted by a factor of 97"
     noisy = {row: replace(one, verdict="noisy") for row, one in list(CALIBRATED.measured.items())[:1]}
     assert replace(CALIBRATED, measured=CALIBRATED.measured | noisy).caveat == ", 1 of them noisily"
 

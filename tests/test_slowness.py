@@ -27,6 +27,16 @@ def test_before_a_search_it_is_expected_to_be_as_slow_as_it_was_last() -> None:
     assert found.after([]) == Slowness(pytest.approx(found.log), pytest.approx(found.deviation))
 
 
+def test_a_run_that_met_the_machine_standing_still_does_not_make_it_slow() -> None:
+    """It counts as three times slower than the median run; a machine that is slow all along is what it is."""
+    last = [1.0, 1.2, 1.5, 1.2, 1.1, 1.0, 1.3]
+    found, cut_short = Slowness.of_runs([*last, 45.0]), Slowness.of_runs([*last, 3 * 1.2])
+    assert (found.log, found.deviation) == (pytest.approx(cut_short.log), pytest.approx(cut_short.deviation))
+    assert Slowness.of_runs([5.0] * 4) == Slowness(pytest.approx(np.log(5.0)), pytest.approx(0.0))
+    assert FULL_PACE.after([1.2, 45.0]).log == pytest.approx(FULL_PACE.after([1.2, 3.6]).log)
+    assert FULL_PACE.after([1.2, 3.5]).log > FULL_PACE.after([1.2, 3.0]).log
+
+
 def test_what_was_expected_before_a_search_counts_as_one_of_its_measurements() -> None:
     """One draw in three is of what was before it, the others are as they were measured; by a sample of them."""
     rng, before = np.random.default_rng(0), Slowness(0.3, 0.2)

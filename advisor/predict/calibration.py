@@ -35,6 +35,7 @@ _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest 
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
 # median of that time is known well enough beside how far networks deviate from any prediction.
 TIMING_S = 1.5
+_AS_FACTOR = 2.0
 Status = Literal["running", "complete", "stopped", "too few"]
 
 
@@ -227,6 +228,13 @@ class Calibration:
     def drifted(self) -> bool:
         """Whether the machine was not the same throughout."""
         return self.drift is not None and self.drift > MAX_DRIFT
+
+
+def drift_words(drift: float) -> str:
+    """By how much a sentinel drifted: in percent, with a decimal below ten; a multiple as a factor."""
+    if drift >= _AS_FACTOR:
+        return f"a factor of {1 + drift:.0f}"
+    return f"{100 * drift:.1f} %" if 0 < 100 * drift < 10 else f"{100 * drift:.0f} %"
 
 
 def calibration(

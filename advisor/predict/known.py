@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from advisor.measure.stretches import Stretch
-from advisor.predict.calibration import Asked, Calibration
+from advisor.predict.calibration import Asked, Calibration, drift_words
 from advisor.predict.columns import Setup
 from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, unlike_suffering, usual_suffering
 from advisor.predict.probe import Probe
@@ -91,7 +91,7 @@ class Known:
     def caveat(self) -> str:
         """What to know before its predictions decide, as the end of '12 were measured'; or empty."""
         if self.calibration.drifted:
-            return f" while the machine drifted by {100 * (self.calibration.drift or 0.0):.0f} %"
+            return f" while the machine drifted by {drift_words(self.calibration.drift or 0.0)}"
         return f", {self.n_noisy} of them noisily" if self.n_noisy else ""
 
     @property

@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
 
 
 LAST = 10  # measurements that tell how slow the machine is
+# Neighbours make a machine at most about that many times slower. A run beyond that, beside the median run, met one that
+# stood still for a moment: during one of 27 runs on a virtual one it was some 30 times slower by its pulse.
+_STOOD_STILL = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,9 @@ class Slowness:
 
     @classmethod
     def of_runs(cls, slowdowns: Sequence[float]) -> Slowness:
-        """As in those measurements; at full pace where there are none."""
-        logs = _logs(slowdowns)
-        return cls(float(np.mean(logs)), float(np.std(logs))) if logs else cls()
+        """As in those measurements, those that met it standing still cut short; at full pace where there are none."""
+        logs = _moving(_logs(slowdowns))
+        return cls(float(np.mean(logs)), float(np.std(logs))) if len(logs) else cls()
 
     @property
     def times(self) -> float:
@@ -74,7 +77,7 @@ class Slowness:
     def after(self, slowdowns: Sequence[float]) -> Slowness:
         """As in those measurements, and as was expected before: that counts as one more, for a single one may have met
         a slow moment."""
-        logs = np.array([self.log, *_logs(slowdowns)])
+        logs = _moving([self.log, *_logs(slowdowns)])
         within = self.deviation**2 / len(logs)
         return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
 
@@ -132,6 +135,11 @@ def of_last(timed: Iterable[tuple[float, Stretch | None, float]], full_ms: float
 def of_the_machine(slower: float, suffers: float) -> float:
     """How many times slower the machine was, by its pulse, where a network that suffers by that power was so slow."""
     return slower ** (1 / suffers) if slower > AT_FULL_PACE else 1.0
+
+
+def _moving(logs: Sequence[float]) -> NDArray[np.float64]:
+    """The same, those of runs during which the machine stood still no more than `_STOOD_STILL` times the median."""
+    return np.minimum(logs, np.median(logs) + np.log(_STOOD_STILL)) if logs else np.array([])
 
 
 def _logs(slowdowns: Sequence[float]) -> list[float]:
