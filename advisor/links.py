@@ -73,12 +73,10 @@ def from_link(
             continue
         try:
             asked[field] = reader(text.strip())
-        except ValueError as exc:
+        except (ValueError, AdvisorError) as exc:
+            wrong, why = (exc, "") if isinstance(exc, ValueError) else ("cannot be used", f" {exc}")
             kept = _default_of(field, fallback)
-            complaints.append(f"The link's {name} '{_short(text)}' {exc}; {kept} is used instead.")
-        except AdvisorError as exc:
-            kept = _default_of(field, fallback)
-            complaints.append(f"The link's {name} '{_short(text)}' cannot be used; {kept} is used instead. {exc}")
+            complaints.append(f"The link's {name} '{_short(text)}' {wrong}; {kept} is used instead.{why}")
     try:
         return Opened(Question(**asked), tuple(complaints))
     except AdvisorError as exc:
