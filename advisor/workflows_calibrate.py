@@ -23,7 +23,7 @@ from advisor.predict.calibration import Asked, Calibration, drift_words
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
 from advisor.predict.profile import Profiles
-from advisor.workflows_known import calibration_of, calibrations, known, predict, pulses_ms, stale_calibrations
+from advisor.workflows_known import calibration_of, calibrations, known, least_pulses_ms, predict, stale_calibrations
 
 __all__ = [
     "BUDGET_S", "N_PROBES", "Asked", "Calibrated", "Calibration", "Known", "MeasuredHere", "Prediction", "asked",
@@ -157,7 +157,7 @@ def submit_calibration(
 
         if not order:  # here, because choosing takes a second and a click must not
             order.extend(probe_order(store, asked))
-            earlier_ms.extend(pulses_ms(store, asked.target))
+            earlier_ms.extend(least_pulses_ms(store, asked.target))
         return calibrating.next_probe(
             asked, order, runs, n=n, least=MIN_PROBES, budget_s=budget_s, looks=looks, earlier_ms=earlier_ms
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import COLUMNS
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, fullest_ms, pulses_ms, slowdowns, undisturbed
+from advisor.predict.pace import at_full_pace, full_pulse_ms, least_ms
 from advisor.predict.probe import Probe
 
 if TYPE_CHECKING:
@@ -112,31 +112,23 @@ def _lessons(store: Store) -> list[_Lesson]:
     predictor = Predictor(past, prior).fit(probes)
     probing = {run_id for one in calibrations for run_id in one.run_ids}
     others = own[~own["run_id"].isin(probing)]
-    stretches = others["fullest"].tolist()
-    slow = slowdowns(pulses_ms(stretches), full_pulse_ms(pulses_ms(own["fullest"].tolist())))
-    others = others.assign(latency_ms=fullest_ms(others["latency_ms"].tolist(), stretches))
-    networks = list(zip(others["setup"], others["architecture"], others["img_size"], strict=True))
-    others = others[(slow <= AT_FULL_PACE) & undisturbed(networks, others["latency_ms"].tolist())]
+    full_ms = full_pulse_ms(least_ms(own["stretch"].tolist()))
     devices = dict(zip(own["setup"], own["device"], strict=True))
     return [
-        _lesson(predictor, setup, devices[setup], others[others["setup"] == setup])
+        _lesson(predictor, setup, devices[setup], at_full_pace([*probes[setup], *given], full_ms))
         for setup in probes if predictor.own_[setup]
+        for given in [workflows_known.probes_of(store, others[others["setup"] == setup]).values()]
     ]  # fmt: skip
 
 
-def _lesson(predictor: Predictor, setup: Setup, device: str, own: pd.DataFrame) -> _Lesson:
-    """What a predictor has learned of a setup, and the least latency of every other network there.
-
-    Args:
-        own: Rows of `own_latencies` of that setup at full pace, those of probes left out.
-    """
+def _lesson(predictor: Predictor, setup: Setup, device: str, measured_there: Sequence[Probe]) -> _Lesson:
+    """What a predictor has learned of a setup, and what every other network takes there at the machine's full pace."""
     base, probes = predictor.own_[setup][0], predictor.rows_[setup].tolist()
     measured = dict(zip(probes, np.log(predictor.latency_ms_[setup]).tolist(), strict=True))
-    least = own.groupby(["architecture", "img_size"])["latency_ms"].min()
-    for key, ms in least.items():
-        row = predictor.past.profiles.positions.get(cast(tuple[str, int], key))
+    for one in measured_there:
+        row = predictor.past.profiles.positions.get(one.key)
         if row is not None:
-            measured.setdefault(row, float(np.log(ms)))
+            measured.setdefault(row, float(np.log(one.latency_ms)))
     at_probes, taught = base.at_probes.tolist(), base.everywhere[probes].tolist()
     return _Lesson(
         setup, device, base.everywhere, dict(zip(probes, at_probes, strict=True)),

@@ -39,7 +39,7 @@ class Result:
 
     Attributes:
         measured_at: When it was begun, UTC without a zone; None where that is not known.
-        fullest: While the machine was at its fullest pace; None where its pace is not known.
+        stretch: The run beside the machine's pulse; None where its pace is not known.
     """
 
     run_id: str
@@ -50,7 +50,7 @@ class Result:
     note: str = ""
     source_id: str = ""
     measured_at: datetime | None = None
-    fullest: Stretch | None = None
+    stretch: Stretch | None = None
 
     @classmethod
     def of_run(cls, run: Run) -> Result:
@@ -72,7 +72,7 @@ class Result:
         """
         most = question.max_memory_mb
         allowed = most is None or (self.peak_memory_mb is not None and self.peak_memory_mb <= most)
-        slower = slowdown(self.p50, self.fullest, known.full_ms, known.suffers)
+        slower = slowdown(self.p50, self.stretch, known.full_ms, known.suffers)
         return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, slower)
 
 
@@ -193,6 +193,6 @@ def known_results(one: Known, runs: pd.DataFrame) -> dict[int, Result]:
         found[row] = Result(
             here.run_id, here.p50, here.ci95, here.verdict, None if pd.isna(memory) else memory,
             str(more.get("note") or ""), str(more.get("source_id") or ""),
-            None if pd.isna(began) else began.to_pydatetime(), here.fullest,
+            None if pd.isna(began) else began.to_pydatetime(), here.stretch,
         )  # fmt: skip
     return found

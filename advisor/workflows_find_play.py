@@ -265,7 +265,7 @@ def _out(case: Case, tested: Mapping[int, Outcome], failed: Collection[int]) -> 
 
 
 def _probe(key: tuple[str, int], found: Measured, noisy: bool) -> Probe:
-    return Probe(*key, found.latency.p50, fullest=stretch_of(found), noisy=noisy)
+    return Probe(*key, found.latency.p50, stretch=stretch_of(found), noisy=noisy)
 
 
 def _anew(case: Case, extra: Extra) -> Posterior:

@@ -106,7 +106,7 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
     suffers = usual_suffering(probes)
-    slowness = of_last(((one.latency_ms, one.fullest, suffers) for one in reversed(probes)), learned.full_ms_)
+    slowness = of_last(((one.latency_ms, one.stretch, suffers) for one in reversed(probes)), learned.full_ms_)
     return slowness.of(learned.posterior(setup), suffers, unlike_suffering(probes)), past.profiles
 
 

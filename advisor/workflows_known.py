@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, stored_stretch, suffering, usual_suffering
+from advisor.predict.pace import fullest, least_ms, stored_stretch, suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.slowness import FULL_PACE, of_last
@@ -77,17 +77,17 @@ def _calibrations(store: Store, _version: str) -> tuple[Calibration, ...]:
 
 
 def own_latencies(store: Store) -> pd.DataFrame:
-    """The query `own_latencies` with the setup of each, what its device is called, and `fullest` as a `Stretch`."""
+    """The query `own_latencies` with the setup of each, what its device is called, and `stretch` as a `Stretch`."""
     found = store.frame("own_latencies")
     devices = store.frame("devices").set_index("device_id")
     kinds, names = devices["kind"].to_dict(), devices["name"].to_dict()
     parts = found[list(_SETUP)].fillna({"threads": "", "unit": "", "software": "", "layout": ""})
     setups = [Setup(kinds[values[0]], *cast(Any, values)) for values in parts.itertuples(index=False, name=None)]
-    columns = (found[name] for name in ("latency_ms", "fullest", "pulses_ms"))
+    columns = (found[name] for name in ("latency_ms", "stretch", "series", "pulses_ms"))
     stretches = [stored_stretch(*told) for told in zip(*columns, strict=True)]
     return found.assign(
         setup=pd.Series(setups, index=found.index, dtype=object), device=found["device_id"].map(names),
-        fullest=pd.Series(stretches, index=found.index, dtype=object),
+        stretch=pd.Series(stretches, index=found.index, dtype=object),
     )  # fmt: skip
 
 
@@ -115,11 +115,11 @@ def _now(target: str) -> dict[str, str]:
     return calibrating.fingerprint(here.device_id, here.name, software, environment)
 
 
-def pulses_ms(store: Store, target: str) -> list[float]:
-    """The pulse of every own run on a target of this machine, newest first."""
+def least_pulses_ms(store: Store, target: str) -> list[float]:
+    """The fastest pulse of every own run on a target of this machine, newest first."""
     own = own_latencies(store)
     here = own["device_id"] == machine.machine(target).device_id
-    return [one.pulse_ms for one in own.loc[here, "fullest"] if one is not None]
+    return least_ms(own.loc[here, "stretch"].tolist())
 
 
 # -- what is known -------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _known(
     probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
     suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
-    last = own[own["setup"].isin(suffers)][["latency_ms", "fullest", "setup"]].itertuples(index=False, name=None)
+    last = own[own["setup"].isin(suffers)][["latency_ms", "stretch", "setup"]].itertuples(index=False, name=None)
     slowness = of_last(((ms, stretch, suffers[setup]) for ms, stretch, setup in last), predictor.full_ms_)
     return tuple(
         Known(
@@ -216,7 +216,7 @@ def _measured(own: pd.DataFrame, profiles: Profiles) -> dict[int, MeasuredHere]:
             continue
         ci95 = (float(one["ci95_low_ms"]), float(one["ci95_high_ms"]))
         found[row] = MeasuredHere(
-            str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]), one["fullest"]
+            str(one["run_id"]), float(one["latency_ms"]), ci95, str(one["verdict"]), one["stretch"]
         )
     return dict(sorted(found.items()))
 
@@ -233,7 +233,7 @@ def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
     own = own[[network in profiles.positions for network in networks]]
     noisy = own["verdict"] == "noisy"
     kept = [network for network in networks if network in profiles.positions]
-    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["fullest"].tolist(), noisy.tolist())]
+    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["stretch"].tolist(), noisy.tolist())]
 
 
 def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
@@ -246,7 +246,7 @@ def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any]) -> Probe:
     operators = calibrating.operators_of(detail["operators"])
     on_tiles = one["setup"].precision != "fp32" and has_matrix_units(_json(detail["environment"]).get("isa") or ())
     return Probe(
-        one["architecture"], int(one["img_size"]), float(one["latency_ms"]), operators, one["fullest"],
+        one["architecture"], int(one["img_size"]), float(one["latency_ms"]), operators, one["stretch"],
         one["verdict"] == "noisy", suffering(operators, matrix_units=on_tiles),
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ from tests.run_data import run
 def probe(name: str, latency_ms: float, pulse_ms: float | None = None, *, fullest_ms: float | None = None) -> Probe:
     """A probe, the whole of which or a part of another latency was at that pulse."""
     stretch = None if pulse_ms is None else Stretch(fullest_ms or latency_ms, pulse_ms)
-    return Probe(name, 224, latency_ms, fullest=stretch)
+    return Probe(name, 224, latency_ms, stretch=stretch)
 
 
 def test_what_a_run_stores_of_its_fullest_pace_counts() -> None:

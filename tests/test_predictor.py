@@ -150,7 +150,7 @@ def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prio
 def at_pace(probe: Probe, slower: float, suffered: float = SUFFERED) -> Probe:
     """The probe on a machine that is so many times slower, by its pulse, than at its full pace."""
     ms = probe.latency_ms * slower**suffered
-    return replace(probe, latency_ms=ms, fullest=Stretch(ms, 1.1 * slower))
+    return replace(probe, latency_ms=ms, stretch=Stretch(ms, 1.1 * slower))
 
 
 @pytest.mark.parametrize("suffered", [0.4, SUFFERED, 1.4])
@@ -163,7 +163,7 @@ def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
     full, slowed = [at_pace(probe, 1.0) for probe in given], [at_pace(probe, 1.4, suffered) for probe in given[5:]]
     undisturbed, restless, untold = (
         Predictor(past, prior).fit({CPU: given}).posterior(CPU)
-        for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, fullest=None) for probe in slowed)])
+        for given in (full, [*full[:5], *slowed], [*full[:5], *(replace(probe, stretch=None) for probe in slowed)])
     )  # fmt: skip
 
     def apart(found: Posterior) -> float:

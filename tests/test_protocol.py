@@ -144,12 +144,12 @@ def test_the_pulse_is_taken_ten_times_a_second_before_the_first_sample_and_after
     after, pulses = zip(*found.pulses, strict=True)
     assert (after[0], after[-1], sorted(after)) == (0, 40, list(after))
     assert list(pulses) == [float(n) for n in range(1, len(pulses) + 1)]
-    assert found.fullest is not None
+    assert found.stretch is not None
 
 
 def test_without_a_pulse_the_pace_is_not_known() -> None:
     found = Bench(itertools.repeat(25.0)).measure()
-    assert (found.pulses, found.fullest) == ((), None)
+    assert (found.pulses, found.stretch) == ((), None)
 
 
 def test_a_short_pass_right_after_a_pulse_is_not_recorded() -> None:
@@ -176,9 +176,9 @@ def restless(full: int, *, full_ms: float | None, patience_s: float) -> tuple[La
 
 def test_timing_goes_on_until_the_machine_was_at_its_full_pace_for_long_enough() -> None:
     usual, usual_s = restless(50, full_ms=None, patience_s=10.0)
-    assert usual.fullest is not None and usual.fullest.pulse_ms == pytest.approx(2.0)
+    assert usual.stretch is not None and usual.stretch.pulse_ms == pytest.approx(2.0)
     found, found_s = restless(50, full_ms=1.05, patience_s=10.0)
-    assert found.fullest == Stretch(pytest.approx(25.0), pytest.approx(1.0))
+    assert found.stretch == Stretch(pytest.approx(25.0), pytest.approx(1.0))
     # the one after 50 slow ones and three more, which end three stretches, each a tenth of a second after the last
     assert len(found.pulses) in (54, 55)
     assert usual_s < 1.5 < 5.0 < found_s < 6.8

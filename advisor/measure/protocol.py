@@ -16,7 +16,7 @@ import numpy as np
 from advisor.measure.lines import Progress
 from advisor.measure.resampling import median_interval as median_interval
 from advisor.measure.run import Latency
-from advisor.measure.stretches import Pace, Pulses, fullest
+from advisor.measure.stretches import Pace, Pulses, stretch
 
 # a block is at least this many steps of the clock long, so that the clock costs less than 0.1 %
 BLOCK_STEPS = 1000
@@ -177,7 +177,7 @@ def measure(
         timer=timer,
         dropped=watch.dropped,
         pulses=tuple(pulses.taken),
-        fullest=fullest(timed.times_ms, pulses.taken),
+        stretch=stretch(timed.times_ms, pulses.taken),
     )
 
 

@@ -35,7 +35,7 @@ class Latency:
         dropped: Readings left out because the clock stood still or went backwards.
         pulses: The machine's pulse between the times, see `workers.pulse`: how many of them were there when it was
             taken, and its ms; in order.
-        fullest: None in runs without pulses.
+        stretch: What they say beside their pulses; None in runs without.
     """
 
     times_ms: tuple[float, ...]
@@ -52,7 +52,7 @@ class Latency:
     timer: str
     dropped: int = 0
     pulses: tuple[tuple[int, float], ...] = ()
-    fullest: Stretch | None = None
+    stretch: Stretch | None = None
 
     @property
     def n_samples(self) -> int:
@@ -62,7 +62,7 @@ class Latency:
     @property
     def fullest_ms(self) -> float:
         """Of one pass at the fullest pace that the machine was at; the median where its pace is not known."""
-        return self.p50 if self.fullest is None else self.fullest.latency_ms
+        return self.p50 if self.stretch is None else self.stretch.at(self.stretch.least_ms)
 
 
 @dataclass(frozen=True, slots=True)

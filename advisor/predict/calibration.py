@@ -19,9 +19,10 @@ import pandas as pd
 from advisor.measure import lines
 from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
+from advisor.measure.stretches import Stretch
 from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, pulses_ms, slowdowns, stretch_of
+from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, least_ms, slowdowns, stretch_of
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
@@ -129,7 +130,8 @@ def next_probe(
         budget_s: Of all probes; a new one is expected to take as long as those so far took on average, and another look
             at one as long as it took before. What is measured again may take a tenth longer.
         looks: How often each network is measured while there is time; more often where it was disturbed or slow.
-        earlier_ms: Pulses of the device before: a machine that is slow all along is not known by itself.
+        earlier_ms: The fastest pulse of each run on the device before: a machine that is slow all along is not known by
+            itself.
     """
     good = [run for run in runs if run.status == "ok"]
     tried = Counter(run.request.architecture for run in runs)
@@ -140,7 +142,7 @@ def next_probe(
     first_s = {run.request.architecture: run.seconds for run in reversed(runs)}
     usual_s = sum(first_s.values()) / len(first_s) if first_s else 0.0
     left = order[len(tried) :] if n_good < n else ()
-    full_ms = full_pulse_ms([*_pulses(good), *earlier_ms])
+    full_ms = full_pulse_ms([*least_ms(_stretches(good)), *earlier_ms])
     if left and spent_s + usual_s <= budget_s * (1.0 if n_good >= least else _OVERRUN):
         return _patient(asked.request(left[0]), full_ms, _FIRST_PATIENCE_S)
     if n_good < min(least, n):
@@ -178,7 +180,7 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
     What others do on a machine makes a network slower and never faster, and does not always show in the pulse: the
     fastest of its runs counts. A run that was disturbed can be off by a factor of 40, a slow moment by a third.
     """
-    slow = slowdowns(_pulses(good), full_ms)
+    slow = slowdowns(_stretches(good), full_ms)
     least: dict[str, float] = {}
     for run, by in zip(good, slow.tolist(), strict=True):
         name = run.request.architecture
@@ -191,8 +193,8 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
     return list(dict.fromkeys(ranked))
 
 
-def _pulses(good: Sequence[Run]) -> list[float | None]:
-    return pulses_ms([None if run.measured is None else stretch_of(run.measured) for run in good])
+def _stretches(good: Sequence[Run]) -> list[Stretch | None]:
+    return [None if run.measured is None else stretch_of(run.measured) for run in good]
 
 
 # -- what is known of one ------------------------------------------------------------------------------

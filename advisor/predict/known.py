@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from advisor.measure.stretches import Stretch
 from advisor.predict.calibration import Asked, Calibration, drift_words
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, pulses_ms, slowdowns, unlike_suffering, usual_suffering
+from advisor.predict.pace import AT_FULL_PACE, slowdowns, unlike_suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import FULL_PACE, Slowness
@@ -31,14 +31,14 @@ class MeasuredHere:
     """A network that was measured in the setup: the run, its median with the 95 % interval in ms, its verdict.
 
     Attributes:
-        fullest: While the machine was at its fullest pace; None where its pace is not known.
+        stretch: The run beside the machine's pulse; None where its pace is not known.
     """
 
     run_id: str
     p50: float
     ci95: tuple[float, float]
     verdict: str
-    fullest: Stretch | None = None
+    stretch: Stretch | None = None
 
     @property
     def interval90(self) -> tuple[float, float]:
@@ -97,7 +97,7 @@ class Known:
     @property
     def slowed(self) -> NDArray[np.float64]:
         """How many times slower than at its full pace the machine was, of each probe during which it was."""
-        slow = slowdowns(pulses_ms([probe.fullest for probe in self.probes]), self.full_ms)
+        slow = slowdowns([probe.stretch for probe in self.probes], self.full_ms)
         return np.asarray(slow[slow > AT_FULL_PACE])
 
     @property

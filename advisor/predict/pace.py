@@ -2,8 +2,8 @@
 
 A machine that others use too runs everything slower for seconds or minutes, some networks more than others: those of
 many small operators, whose threads wait for each other often, and those that read many weights. The pulse is what tells
-such a moment; how much a network suffers it tells roughly. It comes and goes within a measurement too, so of each the
-part at the fullest pace counts (`measure.stretches`).
+such a moment. It comes and goes within a measurement too, so that the average pulse of each counts, beside what its
+network took on average (`measure.stretches`).
 """
 
 from __future__ import annotations
@@ -18,37 +18,47 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from advisor.measure.run import RESTS, Measured, TimedOperator
-from advisor.measure.stretches import SUFFERED, Stretch
+from advisor.measure.stretches import SUFFERED, Stretch, stretch
 from advisor.predict.probe import Probe
 from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 
-# The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among those that are
-# about as fast as one that a quarter reaches.
-_FAST = 0.25
+# The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among the fastest of
+# each run that are about as fast as one that a tenth of the runs met. In the first 16 runs of 34 stores of two cores of
+# an Intel Xeon, restless in many, it came out alike within a standard deviation of 9 %.
+_FAST = 0.1
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
 DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
 # Units that multiply tiles of matrices are shared by the two threads of a core, of which a neighbour may have one: what
 # they do takes up to three times as long then. The powers, by class of operators, of 12 networks in OpenVINO in
-# bfloat16 on two cores of an Intel Xeon with AMX that others used too, each measured 4 to 9 times.
-_ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 1.9, PRODUCT: 1.15, POINTWISE: 1.05}, 0.6
-# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations.
-_COMMON_DOUBT, _OWN_DOUBT = 0.5, 0.7
+# bfloat16 on two cores of an Intel Xeon with AMX that others used too, 140 runs.
+_ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 2.1, PRODUCT: 1.2, POINTWISE: 0.85}, 0.55
+# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations: of
+# 34 stores of that machine, and of networks within them in eager mode, where they are furthest apart.
+_COMMON_DOUBT, _OWN_DOUBT = 0.15, 0.15
 DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
 
 
+_Series = tuple[list[float] | None, list[tuple[int, float]] | None]
+
+
 def stretch_of(found: Measured) -> Stretch | None:
-    """The part of a run at the machine's fullest pace; None where its pace is not known."""
-    return found.latency.fullest or _of_before(found.latency.p50, found.environment.get("pulse_ms"))
+    """A run beside the machine's pulse; None where its pace is not known."""
+    return found.latency.stretch or _of_before(found.latency.p50, found.environment.get("pulse_ms"))
 
 
-def stored_stretch(latency_ms: float, fullest: object, pulses_ms: object) -> Stretch | None:
-    """The same from what the store keeps.
+def stored_stretch(latency_ms: float, kept: object, series: object, pulses_ms: object) -> Stretch | None:
+    """The same from what the store keeps, each JSON or anything else where a run has none.
 
     Args:
         latency_ms: The run's median.
-        fullest, pulses_ms: JSON, or anything else where a run has none.
+        kept: Its stretch.
+        series: Of an older run, which has none, all times and the pulses between them.
+        pulses_ms: Of an older one yet, those before it and after it.
     """
-    if isinstance(fullest, str) and (found := msgspec.json.decode(fullest, type=Stretch | None)):
+    if isinstance(kept, str) and (found := msgspec.json.decode(kept, type=Stretch | None)):
+        return found
+    times_ms, pulses = msgspec.json.decode(series, type=_Series) if isinstance(series, str) else (None, None)
+    if times_ms and pulses and (found := stretch(times_ms, pulses)):
         return found
     return _of_before(latency_ms, msgspec.json.decode(pulses_ms) if isinstance(pulses_ms, str) else None)
 
@@ -57,17 +67,17 @@ def _of_before(latency_ms: float, taken: Any) -> Stretch | None:
     """Of an older run, whose pulse was taken before it and after it alone: the whole of it."""
     if not isinstance(taken, list) or not taken or not all(isinstance(ms, int | float) and ms > 0 for ms in taken):
         return None
-    return Stretch(latency_ms, float(np.exp(np.mean(np.log(taken)))))
+    return Stretch(latency_ms, float(np.exp(np.mean(np.log(taken)))), min(taken))
 
 
-def pulses_ms(stretches: Sequence[Stretch | None]) -> list[float | None]:
-    """The pulse of each, None where it is not known."""
-    return [None if one is None else one.pulse_ms for one in stretches]
+def least_ms(stretches: Sequence[Stretch | None]) -> list[float]:
+    """The fastest pulse of each of which it is known."""
+    return [one.least_ms for one in stretches if one is not None]
 
 
 def fullest_ms(medians_ms: Sequence[float], stretches: Sequence[Stretch | None]) -> list[float]:
     """The latency of each run at its fullest pace; its median where the pace is not known."""
-    return [ms if one is None else one.latency_ms for ms, one in zip(medians_ms, stretches, strict=True)]
+    return [ms if one is None else one.at(one.least_ms) for ms, one in zip(medians_ms, stretches, strict=True)]
 
 
 def slowdown(
@@ -119,20 +129,19 @@ def unlike_suffering(probes: Iterable[Probe]) -> float:
     return float(np.std(told)) if told else 0.0
 
 
-def slowdowns(pulses_ms: Sequence[float | None], full_ms: float | None = None) -> NDArray[np.float64]:
+def slowdowns(stretches: Sequence[Stretch | None], full_ms: float | None = None) -> NDArray[np.float64]:
     """Shape (n_runs,): how many times slower than at its full pace the machine was; 1 where that is not known.
 
     Args:
-        pulses_ms: Of runs on one device.
+        stretches: Of runs on one device.
         full_ms: The pulse at its full pace; None takes that of these runs.
     """
-    full_ms = full_pulse_ms(pulses_ms) if full_ms is None else full_ms
-    return np.array([1.0 if ms is None or full_ms is None else ms / full_ms for ms in pulses_ms])
+    full_ms = full_pulse_ms(least_ms(stretches)) if full_ms is None else full_ms
+    return np.array([1.0 if one is None or full_ms is None else one.pulse_ms / full_ms for one in stretches])
 
 
-def full_pulse_ms(pulses_ms: Sequence[float | None]) -> float | None:
-    """The pulse of the machine at its full pace, of those taken during runs on it; None where none was."""
-    known = [ms for ms in pulses_ms if ms is not None]
+def full_pulse_ms(known: Sequence[float]) -> float | None:
+    """The pulse of the machine at its full pace, of the fastest of each run on it; None where there is none."""
     return float(np.median([ms for ms in known if ms <= AT_FULL_PACE * np.quantile(known, _FAST)])) if known else None
 
 
@@ -151,7 +160,7 @@ def fullest(
     """
     each_ms = fullest_ms(latencies_ms, stretches)
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
-    runs["slow"] = np.maximum(slowdowns(pulses_ms(stretches)), AT_FULL_PACE)
+    runs["slow"] = np.maximum(slowdowns(stretches), AT_FULL_PACE)
     counted = runs[undisturbed(networks, each_ms)]
     ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
     return [int(row) for row in ranked.drop_duplicates("network").index]
@@ -170,11 +179,11 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
         probes: Of one setup.
         full_ms: As of `slowdowns`.
     """
-    columns = zip(*((probe.key, probe.latency_ms, probe.fullest, probe.noisy) for probe in probes), strict=True)
+    columns = zip(*((probe.key, probe.latency_ms, probe.stretch, probe.noisy) for probe in probes), strict=True)
     once = [probes[row] for row in fullest(*columns)]
-    stretches = [probe.fullest for probe in once]
-    slow = slowdowns(pulses_ms(stretches), full_ms)
-    here = np.array(fullest_ms([probe.latency_ms for probe in once], stretches))
+    stretches = [probe.stretch for probe in once]
+    slow = slowdowns(stretches, full_ms)
+    here = np.array([one.latency_ms if one.stretch is None else one.stretch.latency_ms for one in once])
     usual = usual_suffering(probes)
     suffers = [usual if probe.suffers is None else probe.suffers for probe in once]
     full = _at_full_pace_ms(here, slow, np.array(suffers))

@@ -21,7 +21,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, pulses_ms, usual_suffering
+from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, least_ms, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -234,7 +234,7 @@ class Predictor:
         for setup, given in probes.items():
             check_enough(setup, given)
         # in one order whatever they were measured in
-        full_ms = full_pulse_ms(pulses_ms([probe.fullest for given in probes.values() for probe in given]))
+        full_ms = full_pulse_ms(least_ms([probe.stretch for given in probes.values() for probe in given]))
         ordered = {setup: at_full_pace(probes[setup], full_ms) for setup in sorted(probes)}
         profiles = self.past.profiles
         self.full_ms_ = full_ms

@@ -15,7 +15,7 @@ class Probe:
     Attributes:
         latency_ms: Of one forward pass of one batch of the setup.
         operators: What each operator inside it took, where that was measured.
-        fullest: While the machine was at its fullest pace; None where its pace is not known.
+        stretch: The run beside the machine's pulse; None where its pace is not known.
         noisy: Whether its measurement was.
         suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`; None where its
             run does not tell: it counts as what is usual in its setup then.
@@ -27,7 +27,7 @@ class Probe:
     img_size: int
     latency_ms: float
     operators: tuple[TimedOperator, ...] = ()
-    fullest: Stretch | None = None
+    stretch: Stretch | None = None
     noisy: bool = False
     suffers: float | None = None
     slow: float = 0.0

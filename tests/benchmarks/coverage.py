@@ -35,9 +35,9 @@ _NETWORK = ["key", "architecture", "img_size"]
 def _measured(stores: list[Store]) -> pd.DataFrame:
     """The least latency of each network in each setup, `ms`, with the `key` that those setups have in common."""
     own = pd.concat([workflows_known.own_latencies(store) for store in stores], ignore_index=True)
-    pulses = pulses_ms(own["fullest"].tolist())
+    pulses = pulses_ms(own["stretch"].tolist())
     own = own.assign(
-        key=own["setup"].map(key_of), ms=fullest_ms(own["latency_ms"].tolist(), own["fullest"].tolist())
+        key=own["setup"].map(key_of), ms=fullest_ms(own["latency_ms"].tolist(), own["stretch"].tolist())
     )  # fmt: skip
     networks = list(own[_NETWORK].itertuples(index=False, name=None))
     kept = (slowdowns(pulses, full_pulse_ms(pulses)) <= AT_FULL_PACE) & undisturbed(networks, own["ms"].tolist())

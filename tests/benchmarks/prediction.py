@@ -102,8 +102,8 @@ def measured(
                 print(f"  {run.request.architecture}: {run.reason}")
                 continue
             found.append((place, run.measured.latency.fullest_ms))
-            probes.append(Probe(str(place), 0, run.measured.latency.p50, fullest=stretch_of(run.measured)))
-        full = slowdowns(pulses_ms([probe.fullest for probe in probes]), full_ms) <= AT_FULL_PACE
+            probes.append(Probe(str(place), 0, run.measured.latency.p50, stretch=stretch_of(run.measured)))
+        full = slowdowns(pulses_ms([probe.stretch for probe in probes]), full_ms) <= AT_FULL_PACE
         full &= undisturbed(*zip(*found, strict=True))
         at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
     print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")

@@ -45,13 +45,13 @@ def probes(profiles: Profiles, rows: list[int], seed: int, *, suffered: float, s
         if slow and spared:
             slow, spared = False, spared - 1
         one = probe_of(profiles, row, law, pace=SLOW**suffered if slow else 1.0)
-        found.append(replace(one, fullest=Stretch(one.latency_ms, SLOW if slow else 1.0)))
+        found.append(replace(one, stretch=Stretch(one.latency_ms, SLOW if slow else 1.0)))
     return found
 
 
 def lesson(profiles: Profiles, rates: NDArray[np.float64], given: list[Probe]) -> Taught:
     told = [
-        replace(one, slow=math.log(one.fullest.pulse_ms)) for one in given if one.fullest is not None
+        replace(one, slow=math.log(one.stretch.pulse_ms)) for one in given if one.stretch is not None
     ]  # fmt: skip
     found = taught(profiles, tuple(told), tuple(rates), 1)
     assert found is not None
@@ -64,7 +64,7 @@ def test_a_class_timed_in_slow_moments_alone_is_doubted_by_its_share_of_the_late
     given = probes(profiles, rows, 1, suffered=SUFFERED)
     found = lesson(profiles, rates, given)
     share = found.class_ms[:, _CLASS] / found.class_ms.sum(axis=1)
-    n_slow = sum(one.fullest is not None and one.fullest.pulse_ms > 1 for one in given)
+    n_slow = sum(one.stretch is not None and one.stretch.pulse_ms > 1 for one in given)
     assert 2 < n_slow < len(given)
     mostly = share > 0.2
     assert mostly.sum() > 5

@@ -140,11 +140,15 @@ FROM own.roof WHERE device_id = $device_id
 GROUP BY precision, threads ORDER BY precision, threads;
 
 -- name: own_latencies
--- The latency of every own run that is not deleted, in the setup that its speed row has, newest first; as JSON the part
--- of it at the machine's fullest pace, null in older runs, and of those the pulses before and after.
+-- The latency of every own run that is not deleted, in the setup that its speed row has, newest first; as JSON what it
+-- says beside the machine's pulse, null in older runs, and of those all times with the pulses between them, null in
+-- runs that are older yet, and of those the pulses before and after.
 SELECT s.source_file AS run_id, s.architecture, CAST(s.img_size AS INTEGER) AS img_size, s.device_id, s.task, s.runtime,
        s.software, s.threads, s.unit, s.precision, s.layout, CAST(s.batch_size AS INTEGER) AS batch_size, s.latency_ms,
-       s.verdict, s.ci95_low_ms, s.ci95_high_ms, r.content->'$.measured.latency.fullest' AS fullest,
+       s.verdict, s.ci95_low_ms, s.ci95_high_ms, r.content->'$.measured.latency.stretch' AS stretch,
+       CASE WHEN (r.content->>'$.measured.latency.stretch') IS NULL
+            THEN json_array(to_json(r.times_ms), r.content->'$.measured.latency.pulses') END
+       AS series,
        r.content->'$.measured.environment.pulse_ms' AS pulses_ms
 FROM own_speed s LEFT JOIN own.run r ON r.run_id = s.source_file
 WHERE s.source_id = 'own-measurement' AND s.evidence = 'measured' AND s.task = 'infer' AND NOT s.suspect
