@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +117,18 @@ def _lessons(store: Store) -> list[_Lesson]:
     return [
         _lesson(predictor, setup, devices[setup], at_full_pace([*probes[setup], *given], full_ms))
         for setup in probes if predictor.own_[setup]
-        for given in [workflows_known.probes_of(store, others[others["setup"] == setup]).values()]
+        for there in [workflows_known.probes_of(store, others[others["setup"] == setup]).values()]
+        for given in [_telling(there, predictor, setup)]
+    ]  # fmt: skip
+
+
+def _telling(given: Iterable[Probe], predictor: Predictor, setup: Setup) -> list[Probe]:
+    """The same, those that do not tell what they suffer of a slow machine with what is expected."""
+    suffers, positions = predictor.suffers(setup), predictor.past.profiles.positions
+    return [
+        one if one.suffers is not None or one.key not in positions
+        else replace(one, suffers=float(suffers[positions[one.key]]))
+        for one in given
     ]  # fmt: skip
 
 

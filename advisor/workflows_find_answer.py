@@ -256,7 +256,7 @@ def _reasons(
 
 def _slow_moments(case: Case, played: Played) -> str:
     """That the machine was slow, and what is made of it; empty where it was not."""
-    suffers = case.knowns[0].suffers if played.pick is None else case.known_of(played.pick).suffers
+    suffers = case.knowns[0].suffers if played.pick is None else float(case.suffers[played.pick])
     before, now = case.slowness.scaled(suffers), played.slowness.scaled(suffers)
     slow = [step.slowdown for step in played.steps if step.slow]
     said = []

@@ -64,15 +64,16 @@ class Result:
             str(row["source_id"]), began, stretch_of(run.measured),
         )  # fmt: skip
 
-    def tested(self, question: Question, known: Known) -> Outcome:
+    def tested(self, question: Question, known: Known, suffers: float) -> Outcome:
         """What the search is to know of it.
 
         Args:
             known: The setup it was measured in.
+            suffers: What its network suffers there of a slow machine.
         """
         most = question.max_memory_mb
         allowed = most is None or (self.peak_memory_mb is not None and self.peak_memory_mb <= most)
-        slower = slowdown(self.p50, self.stretch, known.full_ms, known.suffers)
+        slower = slowdown(self.p50, self.stretch, known.full_ms, suffers)
         return Outcome(self.p50, self.ci95[1], self.verdict == "steady", 1, allowed, slower)
 
 

@@ -90,16 +90,22 @@ class Case:
     @property
     def tested(self) -> dict[int, Outcome]:
         """By option: what was measured before, as the search is to know it."""
-        return {option: one.tested(self.question, self.known_of(option)) for option, one in self.results.items()}
+        return {option: self.tested_as(one, option) for option, one in self.results.items()}
+
+    def tested_as(self, one: Result, option: int) -> Outcome:
+        """What was measured of an option, as the search is to know it."""
+        return one.tested(self.question, self.known_of(option), float(self.suffers[option]))
 
     @cached_property
     def suffers(self) -> NDArray[np.float64]:
         """What each option suffers of a slow machine, see `pace.suffering`."""
-        return np.array([one.suffers for one in self.knowns])[self.options.known]
+        each = [one.each_suffers for one in self.knowns]
+        places = zip(self.options.known.tolist(), self.options.row.tolist(), strict=True)
+        return np.array([each[place][row] for place, row in places])
 
     @cached_property
     def unlike(self) -> NDArray[np.float64]:
-        """How far options of its setup are from what each suffers, a standard deviation."""
+        """How far networks of its setup are from that, a standard deviation."""
         return np.array([one.unlike for one in self.knowns])[self.options.known]
 
     def known_of(self, option: int) -> Known:
@@ -214,13 +220,13 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
             failed.add(option)
         else:
             result = Result.of_run(run)
-            now, earlier = result.tested(case.question, case.known_of(option)), measured.get(option)
+            now, earlier = case.tested_as(result, option), measured.get(option)
             slowdown, measured[option] = now.slowdown, now if earlier is None else earlier.then(now)
             if measured[option].latency_ms == result.p50:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            paces.append(of_the_machine(slowdown, case.known_of(option).suffers))
+            paces.append(of_the_machine(slowdown, float(case.suffers[option])))
             slowness = case.slowness.after(paces)
             tested = slowness.beside(measured, case.suffers)
             believed = slowness.of(_anew(case, extra), case.suffers, case.unlike)

@@ -105,9 +105,10 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     past, prior = workflows_predict.published(store)
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
-    suffers = usual_suffering(probes)
-    slowness = of_last(((one.latency_ms, one.stretch, suffers) for one in reversed(probes)), learned.full_ms_)
-    return slowness.of(learned.posterior(setup), suffers, unlike_suffering(probes)), past.profiles
+    usual, suffers = usual_suffering(probes), learned.suffers(setup)
+    slowness = of_last(((one.latency_ms, one.stretch, usual) for one in reversed(probes)), learned.full_ms_)
+    unlike = unlike_suffering(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
+    return slowness.of(learned.posterior(setup), suffers, unlike), past.profiles
 
 
 def _probes(store: Store, run_ids: Sequence[str]) -> dict[str, Probe]:

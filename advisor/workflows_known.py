@@ -195,6 +195,7 @@ def _known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),
             posterior=predictor.posterior(setup), profiles=past.profiles, measured=found, probes=probes[setup],
             full_ms=predictor.full_ms_, slowness=slowness,
+            powers=predictor.suffers(setup),
             elsewhere=tuple(past.deviations.get(key_of(setup), ())),
         )
         for setup, found in measured.items()

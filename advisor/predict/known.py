@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -61,6 +62,7 @@ class Known:
         probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
         slowness: How slow the machine was, by its pulse, in its last measurements.
+        powers: What each row of `profiles` suffers of a slow machine, see `pace.suffering`; None if all suffer alike.
         elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 
@@ -75,6 +77,7 @@ class Known:
     probes: tuple[Probe, ...] = ()
     full_ms: float | None = None
     slowness: Slowness = FULL_PACE
+    powers: NDArray[np.float64] | None = None
     elsewhere: tuple[Deviations, ...] = ()
 
     @property
@@ -102,18 +105,29 @@ class Known:
 
     @property
     def suffers(self) -> float:
-        """The power of the machine's slowdown by which its networks are slower, see `pace.suffering`."""
+        """The power of the machine's slowdown by which its networks are slower, as is usual: see `pace.suffering`."""
         return usual_suffering(self.probes)
 
-    @property
+    @cached_property
+    def each_suffers(self) -> NDArray[np.float64]:
+        """That power of every row of `profiles`."""
+        return np.full(len(self.profiles), self.suffers) if self.powers is None else self.powers
+
+    @cached_property
     def unlike(self) -> float:
-        """How far its networks are apart in that power, a standard deviation."""
-        return unlike_suffering(self.probes)
+        """How far networks are from that, a standard deviation."""
+        expected = self.each_suffers[self.profiles.rows([probe.key for probe in self.probes])]
+        return unlike_suffering(self.probes, expected.tolist())
 
     @property
     def slower(self) -> Slowness:
-        """How slow its networks are as the machine was in its last measurements: `frame` speaks of that."""
-        return self.slowness.scaled(self.suffers, self.unlike)
+        """How slow its networks are, as is usual, as the machine was in its last measurements."""
+        return self.slowness.scaled(self.suffers)
+
+    @property
+    def as_it_is(self) -> Posterior:
+        """What is believed of every row of `profiles`, the machine as slow as in its last measurements."""
+        return self.slowness.of(self.posterior, self.each_suffers, self.unlike)
 
     @property
     def interval_ratio(self) -> float:
@@ -128,7 +142,7 @@ class Known:
         `lo90_ms` and `hi90_ms` are the central 90 % interval: of a latency as it would be measured now, the machine as
         slow as it was last, or of a measured median.
         """
-        latencies = self.slower.of(self.posterior).quantiles()[:, [1, 0, 2]]
+        latencies = self.as_it_is.quantiles()[:, [1, 0, 2]]
         evidence: list[Literal["measured", "predicted"]] = ["predicted"] * len(latencies)
         run_ids: list[str | None] = [None] * len(latencies)
         for row, one in self.measured.items():

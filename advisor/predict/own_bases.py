@@ -23,6 +23,7 @@ from advisor.predict.columns import Setup
 from advisor.predict.costs import KINDS
 from advisor.predict.factors import with_factors
 from advisor.predict.operator_model import Taught, complete, taught
+from advisor.predict.pace import suffering_by_class
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.rest_steps import resampling_doubt_ms, rest
@@ -60,6 +61,8 @@ class OwnBase:
             they tell then says little about the base, which has learned from it.
         slow_doubt: Shape (n_profiles,): standard deviation of the logarithm where its operators are of classes that
             were timed in slow moments alone. How well the base tells its probes says nothing of that.
+        suffers: Shape (n_profiles,): what each network suffers of a slow machine where its multiply-adds are left to
+            matrix units, see `pace.suffering`; None where its steps are not told apart.
     """
 
     everywhere: NDArray[np.float64]
@@ -67,6 +70,7 @@ class OwnBase:
     doubt: NDArray[np.float64]
     probe_doubt: NDArray[np.float64]
     slow_doubt: NDArray[np.float64]
+    suffers: NDArray[np.float64] | None = None
 
 
 def own_bases(
@@ -121,18 +125,20 @@ def _of_fused(
     if own is None:
         return None
     rows = profiles.rows([probe.key for probe in probes])
-    at_probes_ms, everywhere_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1)
-    variance, probe_variance = np.square(own.doubt * everywhere_ms), np.square(own.probe_doubt * at_probes_ms)
+    at_probes_ms, own_ms, rest_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1), np.zeros(len(profiles))
+    variance, probe_variance = np.square(own.doubt * own_ms), np.square(own.probe_doubt * at_probes_ms)
     variance += np.square(resampling_doubt_ms(profiles, rows, setup.batch_size))
     for steps in rest(profiles, probes, lesson.each_ms, runtime=setup.runtime, within=within):
         at_probes_ms += steps.at_probes
-        everywhere_ms += steps.everywhere
+        rest_ms += steps.everywhere
         probe_variance += np.square(steps.probe_doubt)
         variance += np.square(steps.doubt)
+    everywhere_ms = own_ms + rest_ms
     doubt = _beyond(np.sqrt(variance) / everywhere_ms, np.median, rows)
-    slow_doubt = _beyond(own.slow_doubt * own.class_ms.sum(axis=1) / everywhere_ms, np.min, rows)
+    slow_doubt = _beyond(own.slow_doubt * own_ms / everywhere_ms, np.min, rows)
     probe_doubt = np.sqrt(probe_variance) / at_probes_ms
-    return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, probe_doubt, slow_doubt)
+    suffers = suffering_by_class(own.class_ms, rest_ms)
+    return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, probe_doubt, slow_doubt, suffers)
 
 
 def _within(lesson: Taught, profiles: Profiles, probes: Sequence[Probe]) -> Activations | None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from advisor.measure.run import RESTS, Measured, TimedOperator
 from advisor.measure.stretches import SUFFERED, Stretch, stretch
+from advisor.predict.costs import KINDS
 from advisor.predict.probe import Probe
 from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 
@@ -117,16 +118,31 @@ def suffering(operators: Sequence[TimedOperator], *, matrix_units: bool) -> floa
     return sum(o.count * o.time_ms * power for o, power in zip(operators, each, strict=True)) / whole_ms
 
 
+def suffering_by_class(class_ms: NDArray[np.float64], rest_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (n_networks,): the same on matrix units, of networks whose operators were not timed.
+
+    Args:
+        class_ms: What each class of `costs.KINDS` takes, shape (n_networks, n_kinds).
+        rest_ms: What all else takes, shape (n_networks,).
+    """
+    powers = np.array([_ON_MATRIX_UNITS.get(kind, _ELSEWHERE) for kind in KINDS])
+    return np.asarray((class_ms @ powers + _ELSEWHERE * rest_ms) / (class_ms.sum(axis=1) + rest_ms))
+
+
 def usual_suffering(probes: Iterable[Probe]) -> float:
     """What networks of a setup suffer, the median of the probes that tell; that of most setups where none does."""
     told = [probe.suffers for probe in probes if probe.suffers is not None]
     return float(np.median(told)) if told else SUFFERED
 
 
-def unlike_suffering(probes: Iterable[Probe]) -> float:
-    """How far networks of a setup are apart in what they suffer, the standard deviation of the probes that tell."""
-    told = [probe.suffers for probe in probes if probe.suffers is not None]
-    return float(np.std(told)) if told else 0.0
+def unlike_suffering(probes: Iterable[Probe], expected: Iterable[float]) -> float:
+    """How far networks of a setup are from what they are expected to suffer, the root mean square of probes that tell.
+
+    Args:
+        expected: Of each probe.
+    """
+    told = [one.suffers - power for one, power in zip(probes, expected, strict=True) if one.suffers is not None]
+    return float(np.sqrt(np.mean(np.square(told)))) if told else 0.0
 
 
 def slowdowns(stretches: Sequence[Stretch | None], full_ms: float | None = None) -> NDArray[np.float64]:

@@ -242,8 +242,8 @@ class Predictor:
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
         self.slow_ = {setup: np.array([probe.slow for probe in given]) for setup, given in ordered.items()}
         # units that neighbours may use too scatter by more than the probes of a minute show
-        on_units = {setup: usual_suffering(given) != SUFFERED for setup, given in ordered.items()}
-        self.narrowed_ = {setup: 1.0 if units else NARROWED for setup, units in on_units.items()}
+        self.usual_ = {setup: usual_suffering(given) for setup, given in ordered.items()}
+        self.narrowed_ = {setup: NARROWED if usual == SUFFERED else 1.0 for setup, usual in self.usual_.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {
@@ -273,6 +273,12 @@ class Predictor:
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
             self.slow_[setup], narrowed=self.narrowed_[setup],
         )  # fmt: skip
+
+    def suffers(self, setup: Setup) -> NDArray[np.float64]:
+        """Shape (n_profiles,): what each network of the history suffers of a slow machine, see `pace.suffering`."""
+        usual, own = self.usual_[setup], self.own_[setup]
+        told = own[0].suffers if own and usual != SUFFERED else None
+        return np.full(len(self.past.profiles), usual) if told is None else told
 
     def predict_quantiles(
         self, profiles: Profiles, setup: Setup, *, quantiles: Sequence[float] = QUANTILES

@@ -81,13 +81,9 @@ class Slowness:
         within = self.deviation**2 / len(logs)
         return Slowness(float(np.mean(logs)), float(np.sqrt(np.var(logs) + within)))
 
-    def scaled(self, suffers: float, unlike: float = 0.0) -> Slowness:
-        """That of networks that suffer by that power.
-
-        Args:
-            unlike: How far they are apart in that, a standard deviation.
-        """
-        return Slowness(suffers * self.log, float(self._deviation(suffers, unlike)))
+    def scaled(self, suffers: float) -> Slowness:
+        """That of networks that suffer by that power."""
+        return Slowness(suffers * self.log, suffers * self.deviation)
 
     def of(
         self, believed: Posterior, suffers: float | NDArray[np.float64] = 1.0,

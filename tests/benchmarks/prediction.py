@@ -217,7 +217,7 @@ def main(
             name = f"predicted, {(ran & ~done).sum()} more corrected"
             print(_predicted(name, known.posterior, rows[ran], corrected[ran]))
         name = f"as measured, {known.slower.words} slower expected"
-        print(_predicted(name, known.slower.of(known.posterior), rows[ran], first_ms[ran]))
+        print(_predicted(name, known.as_it_is, rows[ran], first_ms[ran]))
         play(store, known, rows[done], true_ms)
 
 
