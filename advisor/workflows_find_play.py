@@ -28,7 +28,6 @@ from advisor.workflows_find_options import Options, Result
 
 # Measuring some networks does not make others this much faster than the low end of their intervals.
 _FARTHEST = 2.0
-_PATIENCE_S = 10.0  # to wait for the machine to be at its full pace, at most: the user waits too
 Extra = tuple[tuple[int, int, Probe], ...]  # measured beside the probes: setup, row of its profiles, and what
 
 
@@ -83,11 +82,6 @@ class Case:
         return Posterior(mean, deviation)
 
     @property
-    def full_ms(self) -> float | None:
-        """The pulse of the machine at its full pace; None where that is not known."""
-        return self.knowns[0].full_ms
-
-    @property
     def tested(self) -> dict[int, Outcome]:
         """By option: what was measured before, as the search is to know it."""
         return {option: self.tested_as(one, option) for option, one in self.results.items()}
@@ -121,16 +115,10 @@ class Case:
         return np.flatnonzero(better & (low_ms <= _FARTHEST * self.budget_ms))
 
     def request(self, option: int) -> Request:
-        """The measurement of an option: of its latency alone, but as exactly as any, for it decides.
-
-        It waits for the machine to be at its full pace, of which the predictions speak.
-        """
+        """The measurement of an option: of its latency alone, but as exactly as any, for it decides."""
         architecture, img_size = self.options.named(option)
         asked = self.known_of(option).asked
-        request: Request = replace(asked.request(architecture), img_size=img_size, extras=(), timing_s=None)
-        if self.full_ms is None:
-            return request
-        return replace(request, pulse_ms=AT_FULL_PACE * self.full_ms, patience_s=_PATIENCE_S)
+        return replace(asked.request(architecture), img_size=img_size, extras=(), timing_s=None)
 
     def option_of(self, run: Run) -> int | None:
         """The option that a run has measured; None where it is none."""

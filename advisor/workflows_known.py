@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import fullest, least_ms, stored_stretch, suffering, usual_suffering
+from advisor.predict.pace import least_ms, stored_stretch, suffering, together, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.slowness import FULL_PACE, of_last
@@ -184,7 +184,7 @@ def _known(
     measured = {setup: found for setup, found in measured.items() if _n_networks(found, past.profiles) >= MIN_PROBES}
     if not measured:
         return ()
-    counted = {setup: _fullest(runs[setup], past.profiles) for setup in measured}
+    counted = {setup: _once(runs[setup], past.profiles) for setup in measured}
     probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
     suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
@@ -228,13 +228,16 @@ def _n_networks(found: Iterable[int], profiles: Profiles) -> int:
     return sum(names[row] != SENTINEL for row in found)
 
 
-def _fullest(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
-    """Of every network with a profile the run that counts, see `pace.fullest`; `own` is as of `_measured`."""
+def _once(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
+    """Of every network with a profile one run, with what all say: see `pace.together`; `own` is as of `_measured`."""
     networks = list(zip(own["architecture"], own["img_size"], strict=True))
     own = own[[network in profiles.positions for network in networks]]
     noisy = own["verdict"] == "noisy"
     kept = [network for network in networks if network in profiles.positions]
-    return own.iloc[fullest(kept, own["latency_ms"].tolist(), own["stretch"].tolist(), noisy.tolist())]
+    told = together(kept, own["latency_ms"].tolist(), own["stretch"].tolist(), noisy.tolist())
+    stretches = pd.Series([one for _, one in told], dtype=object)
+    chosen = own.iloc[[row for row, _ in told]]
+    return chosen.assign(stretch=stretches.set_axis(chosen.index))
 
 
 def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:

@@ -16,7 +16,7 @@ import numpy as np
 from advisor.measure.lines import Progress
 from advisor.measure.resampling import median_interval as median_interval
 from advisor.measure.run import Latency
-from advisor.measure.stretches import Pace, Pulses, stretch
+from advisor.measure.stretches import Pulses, stretch
 
 # a block is at least this many steps of the clock long, so that the clock costs less than 0.1 %
 BLOCK_STEPS = 1000
@@ -137,9 +137,9 @@ def measure(
     seed: int = 0,
     timer: str = "wall clock",
     say: Callable[[Progress], None] = lambda _: None,
-    pace: Pace | None = None,
+    pulse: Callable[[], float] | None = None,
 ) -> Latency:
-    """Time passes until their median is known well enough, or time is up; then on until the machine was at full pace.
+    """Time passes until their median is known well enough, or time is up.
 
     Args:
         time_passes: What is timed.
@@ -148,7 +148,7 @@ def measure(
         seed: Of the resampling.
         timer: What the times are from, for the record.
         say: Takes progress, at most five times a second, never between the two readings of a time.
-        pace: What takes the machine's pulse between samples, and how long to wait for which.
+        pulse: Takes the machine's pulse, ms, between samples: see `workers.pulse`.
 
     Raises:
         ClockUnusable: Too many readings were not above zero, or not finite.
@@ -157,7 +157,7 @@ def measure(
     cold_start_ms = watch.first()
     kept = _slow_pass(watch, cold_start_ms, limits)
     warm = _Warm(1, 1, settled=False) if kept else _warm_up(watch, limits, clock_resolution_s)
-    pulses = Pulses(pace)
+    pulses = Pulses(pulse)
     timed = _time(watch, warm.block, limits, seed, kept, pulses)
     pulses.take(len(timed.times_ms), watch.elapsed_s)
     times = np.asarray(timed.times_ms)
@@ -347,7 +347,6 @@ def _time(
         return _Timed(times, median_interval(times, seed=seed), precise=False)
     if not slow_s and watch.tell(Progress("timing", total=limits.min_samples)):
         watch.read(1)
-    interval, done_s = (0.0, 0.0), None
     while True:
         if pulses.due(watch.elapsed_s):
             pulses.take(len(times), watch.elapsed_s)
@@ -361,22 +360,16 @@ def _time(
         elapsed_s = watch.elapsed_s
         over = bool(times) and (elapsed_s >= limits.max_s or (slow_s > 0 and elapsed_s + 2 * slow_s > limits.max_s))
         enough = len(times) >= look_at and timed_s >= limits.min_s
-        if done_s is None and (over or enough):
+        if over or enough:
             interval = median_interval(times, seed=seed)
             error = interval_error(float(np.median(times)), interval)
-            if over or (len(times) >= limits.min_samples and error <= limits.precision):
-                done_s = elapsed_s
-            else:
-                look_at = math.ceil(len(times) * _LOOK_GROWTH)
-                watch.tell(_timing(times, timed_s, error, limits))
-                watch.read(1)  # not recorded: looking has emptied the caches of what the passes need
-                continue
-        if done_s is not None and not (slow_s == 0 and pulses.wanting(elapsed_s - done_s)):
-            interval = interval if elapsed_s == done_s else median_interval(times, seed=seed)
-            error = interval_error(float(np.median(times)), interval)
             precise = len(times) >= limits.min_samples and timed_s >= limits.min_s and error <= limits.precision
-            return _Timed(times, interval, precise)
-        if watch.tell(_timing(times, timed_s, error, limits)) and times and times[-1] * block < _RESTORE_BELOW_MS:
+            if over or precise:
+                return _Timed(times, interval, precise)
+            look_at = math.ceil(len(times) * _LOOK_GROWTH)
+            watch.tell(_timing(times, timed_s, error, limits))
+            watch.read(1)  # not recorded: looking has emptied the caches of what the passes need
+        elif watch.tell(_timing(times, timed_s, error, limits)) and times and times[-1] * block < _RESTORE_BELOW_MS:
             watch.read(1)
 
 

@@ -63,8 +63,8 @@ class Request:
         time_limit_s: Wall time after which the measuring process is killed.
         timing_s: The most that timing may take, and half of it warming up, however far apart the times are; None
             takes what the time limit leaves.
-        pulse_ms: Time on until the machine's pulse (`predict.pace`) was at most this for long enough, or `patience_s`
-            more have passed; None waits for no pulse.
+        pulse_ms: Watch operators while the machine's pulse (`predict.pace`) is at most this, if it is within 2 s; None
+            waits for no pulse.
 
     Raises:
         BadQuestion: A value that makes no sense, or a combination that no runtime offers.
@@ -83,7 +83,6 @@ class Request:
     time_limit_s: float = DEFAULT_TIME_LIMIT_S
     timing_s: float | None = None
     pulse_ms: float | None = None
-    patience_s: float = 0.0
 
     def __post_init__(self) -> None:
         shown = " ".join(self.architecture.split())[:80]
@@ -117,8 +116,6 @@ class Request:
             raise BadQuestion(f"--time-limit must be 1 to {MAX_TIME_LIMIT_S:g} s, not {self.time_limit_s:g}.")
         if self.timing_s is not None and not 0 < self.timing_s <= self.time_limit_s:
             raise BadQuestion(f"The time for timing must be within the time limit of {self.time_limit_s:g} s.")
-        if not 0 <= self.patience_s < self.time_limit_s:
-            raise BadQuestion(f"Waiting must end within the time limit of {self.time_limit_s:g} s.")
 
     def _check_combination(self) -> None:
         if self.precision not in _PRECISIONS_OF[self.runtime]:

@@ -21,7 +21,6 @@ _PULSE_EVERY_S = 0.1
 # A network whose pulse is slower by a factor is slower by that factor to this power: of 800 such series in eager mode
 # 0.75, of 250 in ONNX Runtime 0.65.
 SUFFERED = 0.7
-_FEWEST = 3  # at the pace that is waited for: more than the chance of one
 _APART = 0.1  # share at either end, by what passes took beside their pulse, that something else may have disturbed
 
 
@@ -48,44 +47,22 @@ class Stretch:
         return float(self.latency_ms * (pulse_ms / self.pulse_ms) ** suffers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """What takes the machine's pulse, and how long to wait for which.
-
-    Attributes:
-        pulse: Takes it, ms.
-        full_ms: Timing goes on until some stretches were at this pulse; None waits for none.
-        patience_s: But so long at the most, s.
-    """
-
-    pulse: Callable[[], float]
-    full_ms: float | None = None
-    patience_s: float = 0.0
-
-
 class Pulses:
     """The machine's pulse, taken between samples every now and then."""
 
-    def __init__(self, pace: Pace | None) -> None:
-        self._pace, self._last_s = pace, -math.inf
+    def __init__(self, pulse: Callable[[], float] | None) -> None:
+        self._pulse, self._last_s = pulse, -math.inf
         self.taken: list[tuple[int, float]] = []
 
     def due(self, now_s: float) -> bool:
         """Whether it is time for the next one."""
-        return self._pace is not None and now_s - self._last_s >= _PULSE_EVERY_S
+        return self._pulse is not None and now_s - self._last_s >= _PULSE_EVERY_S
 
     def take(self, samples: int, now_s: float) -> None:
         """Take it, after so many samples."""
-        if self._pace is not None:
-            self.taken.append((samples, self._pace.pulse()))
+        if self._pulse is not None:
+            self.taken.append((samples, self._pulse()))
             self._last_s = now_s
-
-    def wanting(self, waited_s: float) -> bool:
-        """Whether the machine was not at its full pace for long enough, and is still to be waited for."""
-        pace = self._pace
-        if pace is None or pace.full_ms is None or waited_s >= pace.patience_s:
-            return False
-        return n_at(self.taken, pace.full_ms) < _FEWEST
 
 
 def stretch(times_ms: Sequence[float], pulses: Sequence[tuple[int, float]]) -> Stretch | None:
@@ -105,11 +82,6 @@ def stretch(times_ms: Sequence[float], pulses: Sequence[tuple[int, float]]) -> S
     each, apart = np.sort(latency - SUFFERED * (pulse - usual)), int(_APART * len(latency))
     at_usual = float(each[apart : len(each) - apart].mean())
     return Stretch(math.exp(at_usual), math.exp(usual), min(pulse_ms for _, pulse_ms in pulses))
-
-
-def n_at(pulses: Sequence[tuple[int, float]], pulse_ms: float) -> int:
-    """How many stretches were at that pulse or a faster one."""
-    return sum(found_ms <= pulse_ms for _, _, found_ms in _stretches(pulses))
 
 
 def _stretches(pulses: Sequence[tuple[int, float]]) -> list[tuple[int, int, float]]:

@@ -29,8 +29,6 @@ _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, n
 _TRIES = 3  # of a probe at the machine's full pace
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _LOOKS_IF_NOISY = 2
-# To time on until the machine was at its full pace, at most; to convert a network once more takes longer than that.
-_FIRST_PATIENCE_S, _PATIENCE_S = 1.5, 10.0
 EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
 _OVERRUN = 2.0  # how far beyond its budget a calibration may go for the fewest probes that predict anything
 # Of a probe, at most: a dozen of them then fit into a minute on two cores with time to measure some once more, and the
@@ -144,21 +142,25 @@ def next_probe(
     left = order[len(tried) :] if n_good < n else ()
     full_ms = full_pulse_ms([*least_ms(_stretches(good)), *earlier_ms])
     if left and spent_s + usual_s <= budget_s * (1.0 if n_good >= least else _OVERRUN):
-        return _patient(asked.request(left[0]), full_ms, _FIRST_PATIENCE_S)
+        return _watched(asked.request(left[0]), full_ms)
     if n_good < min(least, n):
         return None
     for name in _again(good, tried, full_ms, looks):
         left_s = EXTENSION * budget_s - spent_s - _look_s([run for run in good if run.request.architecture == name])
         if left_s >= 0:
-            return _patient(asked.request(name), full_ms, min(left_s, _PATIENCE_S))
+            return _watched(asked.request(name), full_ms)
     return None
 
 
-def _patient(request: Request, full_ms: float | None, patience_s: float) -> Request:
-    """The same, going on until the machine was at its full pace; as it is where that is not known."""
-    if full_ms is None:
+def _watched(request: Request, full_ms: float | None) -> Request:
+    """The same, its operators watched while the machine is at its full pace, where slow moments divide a pass unlike.
+
+    In fp32 all operators suffer about alike of one; products of other precisions may be left to units of the CPU that
+    neighbours use too.
+    """
+    if full_ms is None or request.precision == "fp32":
         return request
-    return replace(request, pulse_ms=AT_FULL_PACE * full_ms, patience_s=patience_s)
+    return replace(request, pulse_ms=AT_FULL_PACE * full_ms)
 
 
 def _look_s(runs: Sequence[Run]) -> float:

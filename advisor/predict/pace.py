@@ -36,6 +36,7 @@ _ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 2.1, PRODUCT: 1.2, POINTWISE: 0.85}, 0.55
 # Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations: of
 # 34 stores of that machine, and of networks within them in eager mode, where they are furthest apart.
 _COMMON_DOUBT, _OWN_DOUBT = 0.15, 0.15
+_NOISE = 0.04  # the same of two runs of a network at full pace
 DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
 
 
@@ -161,25 +162,39 @@ def full_pulse_ms(known: Sequence[float]) -> float | None:
     return float(np.median([ms for ms in known if ms <= AT_FULL_PACE * np.quantile(known, _FAST)])) if known else None
 
 
-def fullest(
+def together(
     networks: Sequence[Hashable], latencies_ms: Sequence[float], stretches: Sequence[Stretch | None],
-    noisy: Sequence[bool],
-) -> list[int]:  # fmt: skip
-    """Which run of every network counts, in order of network: of those that were not disturbed the one at the fullest
-    pace, then a steady one, then the fastest.
+    noisy: Sequence[bool], full_ms: float | None = None,
+) -> list[tuple[int, Stretch | None]]:  # fmt: skip
+    """What the runs of every network say, in order of network: which of them stands for it, and all beside the pulse.
 
-    What others do on a machine makes a network slower and never faster, and does not always show in the pulse.
+    It is of those that were not disturbed the one at the fullest pace, then a steady one, then the fastest. All of
+    those count, each the less the slower the machine was: what it suffered then is known roughly.
 
     Args:
         networks: Of each run, comparable.
         latencies_ms: Medians; they count where the stretch is not known.
+        full_ms: As of `slowdowns`.
     """
     each_ms = fullest_ms(latencies_ms, stretches)
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
-    runs["slow"] = np.maximum(slowdowns(stretches), AT_FULL_PACE)
+    runs["slow"] = np.maximum(slowdowns(stretches, full_ms), AT_FULL_PACE)
     counted = runs[undisturbed(networks, each_ms)]
     ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
-    return [int(row) for row in ranked.drop_duplicates("network").index]
+    found = []
+    for _, rows in ranked.groupby("network"):
+        weights = 1 / (_NOISE**2 + _OWN_DOUBT**2 * np.square(np.log(rows["slow"])))
+        found.append((int(rows.index[0]), _mean([stretches[row] for row in rows.index], weights.to_numpy(np.float64))))
+    return found
+
+
+def _mean(stretches: Sequence[Stretch | None], weights: NDArray[np.float64]) -> Stretch | None:
+    known = [(one, weight) for one, weight in zip(stretches, weights, strict=True) if one is not None]
+    if not known:
+        return None
+    logs = [(np.log(one.latency_ms), np.log(one.pulse_ms)) for one, _ in known]
+    latency, pulse = np.average(logs, axis=0, weights=[weight for _, weight in known])
+    return Stretch(float(np.exp(latency)), float(np.exp(pulse)), min(one.least_ms for one, _ in known))
 
 
 def undisturbed(networks: Sequence[Hashable], latencies_ms: Sequence[float]) -> NDArray[np.bool_]:
@@ -195,8 +210,11 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
         probes: Of one setup.
         full_ms: As of `slowdowns`.
     """
-    columns = zip(*((probe.key, probe.latency_ms, probe.stretch, probe.noisy) for probe in probes), strict=True)
-    once = [probes[row] for row in fullest(*columns)]
+    told = together(
+        [probe.key for probe in probes], [probe.latency_ms for probe in probes], [probe.stretch for probe in probes],
+        [probe.noisy for probe in probes], full_ms,
+    )  # fmt: skip
+    once = [replace(probes[row], stretch=of_all) for row, of_all in told]
     stretches = [probe.stretch for probe in once]
     slow = slowdowns(stretches, full_ms)
     here = np.array([one.latency_ms if one.stretch is None else one.stretch.latency_ms for one in once])

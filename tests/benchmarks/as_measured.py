@@ -99,9 +99,7 @@ def main(homes: tuple[Path, ...]) -> None:
                     continue
                 judged.add(known.calibration.calibration_id)
                 click.echo(f"{home.name} {known.asked.label}: {len(found)} networks, {known.slower.words} slower")
-                for i, (name, believed) in enumerate(
-                    (("full pace", known.posterior), ("as shown", known.as_it_is))
-                ):
+                for i, (name, believed) in enumerate((("full pace", known.posterior), ("as shown", known.as_it_is))):
                     said, inside = _said(believed, found)
                     held[i] += inside
                     click.echo(f"  {name:10s} {said}")

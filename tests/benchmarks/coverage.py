@@ -1,16 +1,17 @@
-"""How wide intervals ought to be: kept calibrations, judged by all networks measured at full pace in any of the stores.
+"""How wide intervals ought to be: kept calibrations, judged by all networks measured in any of the stores.
 
     python -m tests.benchmarks.coverage HOME... [--runtime pytorch-eager] [--precision fp32]
 
 HOMEs are ADVISOR_HOMEs of one machine, as `tests.benchmarks.prediction --home` leaves them. Each calibration predicts
-from its own probes alone, as before anything else was measured; what it is held against is the least latency at the
-full pace of all those stores, where no other run undercuts it by a quarter; networks of data/deviations.csv in that
-setup are left out, since predictions know them. A factor below 1 says that intervals so much narrower, on the scale of
+from its own probes alone, as before anything else was measured; what it is held against is what all measurements in
+those stores say of a network at the machine's full pace; networks of data/deviations.csv in that setup are left out,
+since predictions know them. A factor below 1 says that intervals so much narrower, on the scale of
 logarithms, would have held 90 %.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,7 +25,8 @@ from advisor.evidence.store import Store
 from advisor.predict.calibration import PREFIX
 from advisor.predict.deviations import key_of
 from advisor.predict.known import Known
-from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, fullest_ms, pulses_ms, slowdowns, undisturbed
+from advisor.predict.pace import at_full_pace, full_pulse_ms, least_ms
+from advisor.predict.probe import Probe
 from advisor.workflows import DATA
 from tests.benchmarks.prediction import told
 
@@ -33,24 +35,24 @@ _NETWORK = ["key", "architecture", "img_size"]
 
 
 def _measured(stores: list[Store]) -> pd.DataFrame:
-    """The least latency of each network in each setup, `ms`, with the `key` that those setups have in common."""
+    """Every measurement in those stores, with the `key` that setups have in common, as a `probe`."""
     own = pd.concat([workflows_known.own_latencies(store) for store in stores], ignore_index=True)
-    pulses = pulses_ms(own["stretch"].tolist())
-    own = own.assign(
-        key=own["setup"].map(key_of), ms=fullest_ms(own["latency_ms"].tolist(), own["stretch"].tolist())
-    )  # fmt: skip
-    networks = list(own[_NETWORK].itertuples(index=False, name=None))
-    kept = (slowdowns(pulses, full_pulse_ms(pulses)) <= AT_FULL_PACE) & undisturbed(networks, own["ms"].tolist())
-    return own[kept].groupby(_NETWORK, as_index=False)["ms"].min()
+    columns = zip(own["architecture"], own["img_size"], own["latency_ms"], own["stretch"], strict=True)
+    probes = [Probe(name, int(size), float(ms), stretch=one) for name, size, ms, one in columns]
+    return own.assign(key=own["setup"].map(key_of), probe=pd.Series(probes, dtype=object))
 
 
-def _off(known: Known, measured: pd.DataFrame) -> NDArray[np.float64]:
+def _off(known: Known, measured: pd.DataFrame, full_ms: float | None) -> NDArray[np.float64]:
     """Standard deviations between what is believed of a network and what it took, of all that it was not told."""
-    here = measured[measured["key"] == key_of(known.setup)]
-    keys = zip(here["architecture"], here["img_size"], strict=True)
-    found = {known.profiles.positions.get(key, -1): ms for key, ms in zip(keys, here["ms"], strict=True)}
-    rows = sorted(found.keys() - told(known) - {-1})
-    wrong = np.log([found[row] for row in rows]) - known.posterior.mean[rows]
+    taught, positions = told(known), known.profiles.positions
+    unknown = [
+        replace(one, suffers=float(known.each_suffers[positions[one.key]]))
+        for one in measured.loc[measured["key"] == key_of(known.setup), "probe"]
+        if positions.get(one.key, -1) not in {*taught, -1}
+    ]
+    at_pace = at_full_pace(unknown, full_ms)
+    rows = [positions[one.key] for one in at_pace]
+    wrong = np.log([one.latency_ms for one in at_pace]) - known.posterior.mean[rows]
     return np.asarray(np.abs(wrong) / known.posterior.deviation[rows])
 
 
@@ -62,11 +64,12 @@ def main(homes: tuple[Path, ...], runtime: str, precision: str) -> None:
     """Print what the intervals of each calibration held, and all together."""
     stores = [Store(home, DATA) for home in homes]
     measured, all_off = _measured(stores), []
+    full_ms = full_pulse_ms(least_ms(measured["stretch"].tolist()))
     for store in stores:
         runs = workflows_measure.runs(store)
         before = min(runs.loc[~runs["sweep_id"].str.startswith(PREFIX), "run_id"], default=None)
         for known in workflows_known.known(store, runtime=runtime, precision=precision, before=before):
-            if len(off := _off(known, measured)):
+            if len(off := _off(known, measured, full_ms)):
                 all_off.append(off)
                 print(f"{store.home.name:20s} {known.n_probes:3d} probes {_said(off)}")
     if not all_off:

@@ -1,21 +1,17 @@
 """Calibrate this machine as a user would, then judge the predictions on networks that were never probes.
 
     python -m tests.benchmarks.prediction [--models 40] [--seed 0] [--runtime pytorch-eager] [--precision fp32]
-                                          [--rounds 4] [--home FOLDER]
+                                          [--rounds 2] [--home FOLDER]
 
 Networks are drawn at random from all that timm lists but those of data/deviations.csv in that setup, at their native
 size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictions are frozen before the first of them
-is measured. They are of the machine at its full pace (`advisor.predict.pace`), so that is what they are held against:
-all networks are measured in two rounds, each in a random order of its own, every one when the machine is at its full
-pace or after 10 s in vain, and those of which not both measurements were, by the pulse in the fullest third of each,
-once more in each further round; that third counts, unless it took over a quarter more than another of its network: then
-something disturbed it that no pulse met. What others do on a shared machine makes a network slower and never faster, so
-its latency is the least at full pace; one that never met full pace is left out and counted. In one line it is not:
-there such latencies are corrected by their pulse as those of probes are, which on a machine that is rarely at its full
-pace is most of the evidence, and no better than the correction. In another line nothing is: the first measurement of
-each beside its prediction as pages show it, of the machine as slow as it was in its last measurements. How far two
-measurements at full pace are apart is printed too: no prediction can be nearer to the truth than the truth is to
-itself. A runtime other than eager is calibrated after eager mode, whose operators it shares.
+is measured. All are measured once in each round, in a random order of its own, for 4 s. Predictions are of the machine
+at its full pace (`advisor.predict.pace`), of which a machine that others use too has little, so that each measurement
+is corrected by its average pulse, as those of probes are: the mean of a network's counts. How far two of one network
+are apart so is printed too: no prediction can be nearer to the truth than the truth is to itself. In one line nothing
+is corrected: the first measurement of each beside its prediction as pages show it, of the machine as slow as it was in
+its last measurements; in another only networks count whose measurements were at full pace, where there are some. A
+runtime other than eager is calibrated after eager mode, whose operators it shares.
 
 Beside the predictor stand MACs x a constant and the nearest published device x a constant, both fitted on the same
 probes. Then the search is played on the measured networks: budgets over their whole range, at most 5 confirmations.
@@ -41,7 +37,7 @@ from advisor.predict import search
 from advisor.predict.baselines import macs_times_constant, nearest_device_times_constant
 from advisor.predict.known import Known
 from advisor.predict.operator_model import taught
-from advisor.predict.pace import AT_FULL_PACE, at_full_pace, pulses_ms, slowdowns, stretch_of, undisturbed
+from advisor.predict.pace import AT_FULL_PACE, at_full_pace, slowdowns, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.scoring import PredictionScore, score_answer, score_predictions
@@ -51,8 +47,8 @@ from advisor.workflows_measure import Wanted
 
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
-_LIMIT_S, _TIMING_S, _PATIENCE_S = 20.0, 4.0, 10.0
-_ROUNDS_OF_ALL = 2
+_LIMIT_S, _TIMING_S = 20.0, 4.0
+_FEWEST = 5  # networks that a line is printed of
 
 
 def told(known: Known) -> set[int]:
@@ -72,47 +68,49 @@ def drawn(known: Known, n: int, seed: int) -> list[int]:
     return [int(row) for row in np.random.default_rng(seed).permutation(sorted(able))[:n]]
 
 
-def measured(
-    store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int
-) -> tuple[list[list[float]], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    """Of each row its latencies in ms at full pace, in the order of the rounds, none where it failed or never met it;
-    and twice shape (n_rows,), of each that ran at all: one latency, corrected by its pulse where it never met full
-    pace, and the median of the first."""
+def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed: int) -> list[list[Probe]]:
+    """Of each row its measurements in the order of the rounds, each as a probe; none where it failed."""
     names = known.profiles.models["architecture"].to_numpy()
-    asked, found, probes = known.asked, list[tuple[int, float]](), list[Probe]()
+    asked = known.asked
     wanted = Wanted(
         target=asked.target, runtime=asked.runtime, precision=asked.precision, layout=asked.layout,
         batch_size=asked.batch_size, threads=asked.threads,
-        time_limit_s=_PATIENCE_S + max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
+        time_limit_s=max(_LIMIT_S, 6 * _LIMIT_S * (asked.runtime == "pytorch-compile")),
     )  # fmt: skip
-    full_ms = known.full_ms
-    paced = {} if full_ms is None else {"pulse_ms": AT_FULL_PACE * full_ms, "patience_s": _PATIENCE_S}
-    failed, at_pace = set[int](), list[list[float]]()
+    found = [list[Probe]() for _ in rows]
     for one in range(rounds):
-        order = [int(i) for i in np.random.default_rng(1000 * seed + one).permutation(len(rows)) if i not in failed]
-        order = [i for i in order if one < _ROUNDS_OF_ALL or len(at_pace[i]) < _ROUNDS_OF_ALL]
-        if not order:
-            break
-        asked_for = workflows_measure.requests([names[rows[i]] for i in order], wanted)
-        requests = [replace(one, timing_s=_TIMING_S, **paced) for one in asked_for]
+        order = np.random.default_rng(1000 * seed + one).permutation(len(rows)).tolist()
+        order = [place for place in order if len(found[place]) == one]  # those that failed once fail again
+        asked_for = workflows_measure.requests([names[rows[place]] for place in order], wanted)
+        requests = [replace(request, timing_s=_TIMING_S) for request in asked_for]
         done = workflows_measure.measure(store, requests, title=f"Round {one + 1}", on_change=lambda _state: None)
         for place, run in zip(order, done.runs, strict=True):
             if run.measured is None:
-                failed.add(place)
                 print(f"  {run.request.architecture}: {run.reason}")
                 continue
-            found.append((place, run.measured.latency.fullest_ms))
-            probes.append(Probe(str(place), 0, run.measured.latency.p50, stretch=stretch_of(run.measured)))
-        full = slowdowns(pulses_ms([probe.stretch for probe in probes]), full_ms) <= AT_FULL_PACE
-        full &= undisturbed(*zip(*found, strict=True))
-        at_pace = [[ms for (i, ms), good in zip(found, full, strict=True) if good and i == j] for j in range(len(rows))]
-    print(f"{np.mean(~full):.0%} of {len(full)} measurements were not at full pace")
-    corrected, first_ms = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for probe in reversed(probes):
-        first_ms[int(probe.architecture)] = probe.latency_ms
-    for probe in at_full_pace(probes, full_ms):
-        corrected[int(probe.architecture)] = min(at_pace[int(probe.architecture)], default=probe.latency_ms)
-    return at_pace, corrected, first_ms
+            suffers = float(known.each_suffers[rows[place]])
+            stretch, noisy = stretch_of(run.measured), run.verdict == "noisy"
+            found[place].append(
+                Probe(str(place), 0, run.measured.latency.p50, stretch=stretch, noisy=noisy, suffers=suffers)
+            )
+    return found
+
+
+def slowdown_of_each(known: Known, found: Sequence[Sequence[Probe]]) -> list[list[float]]:
+    """How many times slower than at its full pace the machine was during each measurement of each network."""
+    return [slowdowns([one.stretch for one in each], known.full_ms).tolist() for each in found]
+
+
+def _paced(known: Known, found: Sequence[Sequence[Probe]], slow: Sequence[Sequence[float]]) -> str:
+    """How slow the machine was meanwhile, and how far two corrected measurements of a network are apart."""
+    all_slow = np.maximum(np.concatenate(slow), 1.0) - 1
+    once = [[one.latency_ms for run in each for one in at_full_pace([run], known.full_ms)] for each in found]
+    apart = [abs(ms[1] / ms[0] - 1) for ms in once if len(ms) > 1]
+    return (
+        f" while the machine was {np.median(all_slow):.0%} slower than at its full pace ({all_slow.min():.0%} to "
+        f"{all_slow.max():.0%}); two measurements of one, corrected for that, are {np.median(apart):.1%} apart (median "
+        f"of {len(apart)})"
+    )
 
 
 def _row(name: str, score: PredictionScore) -> str:
@@ -177,7 +175,7 @@ def play(store: Store, known: Known, rows: NDArray[np.intp], true_ms: NDArray[np
 @click.option("--seed", default=0, show_default=True)
 @click.option("--runtime", default="pytorch-eager", show_default=True)
 @click.option("--precision", default=None)
-@click.option("--rounds", default=4, show_default=True, type=click.IntRange(min=_ROUNDS_OF_ALL))
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=2))
 @click.option("--budget-s", default=workflows_calibrate.BUDGET_S, show_default=True)
 @click.option("--home", type=click.Path(path_type=Path), help="Kept, with its calibrations; else a temporary folder.")
 def main(
@@ -204,21 +202,19 @@ def main(
         (known,) = workflows_calibrate.known(Store(folder, DATA), runtime=runtime, precision=precision)
         print(f"{len(known.profiles)} networks and sizes predicted in {time.monotonic() - began:.2f} s")
         rows = np.array(drawn(known, n_models, seed), dtype=np.intp)
-        times, corrected, first_ms = measured(store, known, rows, rounds, seed)
-        apart = [abs(each[1] / each[0] - 1) for each in times if len(each) > 1]
-        done = np.array([bool(each) for each in times])
-        print(
-            f"{done.sum()} of {len(rows)} networks were measured at full pace; two measurements of one are "
-            f"{np.median(apart):.1%} apart (median of {len(apart)})"
-        )
-        true_ms = np.array([min(each) for each in times if each])
-        judge(store, known, rows[done], true_ms)
-        if (ran := ~np.isnan(corrected)).sum() > done.sum():
-            name = f"predicted, {(ran & ~done).sum()} more corrected"
-            print(_predicted(name, known.posterior, rows[ran], corrected[ran]))
+        found = measured(store, known, rows, rounds, seed)
+        ran = np.array([bool(each) for each in found])
+        found, rows = [each for each in found if each], rows[ran]
+        slow = slowdown_of_each(known, found)
+        print(f"{len(rows)} of {len(ran)} networks were measured{_paced(known, found, slow)}")
+        true_ms = np.array([one.latency_ms for each in found for one in at_full_pace(each, known.full_ms)])
+        judge(store, known, rows, true_ms)
+        full = np.array([max(each) <= AT_FULL_PACE for each in slow])
+        if full.sum() >= _FEWEST:
+            print(_predicted(f"the {full.sum()} always at full pace", known.posterior, rows[full], true_ms[full]))
         name = f"as measured, {known.slower.words} slower expected"
-        print(_predicted(name, known.as_it_is, rows[ran], first_ms[ran]))
-        play(store, known, rows[done], true_ms)
+        print(_predicted(name, known.as_it_is, rows, np.array([each[0].latency_ms for each in found])))
+        play(store, known, rows, true_ms)
 
 
 if __name__ == "__main__":

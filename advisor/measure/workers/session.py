@@ -16,7 +16,6 @@ from advisor.measure.request import Request
 from advisor.measure.run import Latency, Measured, Parity
 from advisor.measure.runtimes import eager, interface
 from advisor.measure.runtimes.interface import CannotRun, Prepared, Runtime
-from advisor.measure.stretches import Pace
 from advisor.measure.workers import allocator, build, failures, parity, timing
 from advisor.measure.workers.memory import Meter
 from advisor.measure.workers.parts import Parts
@@ -24,8 +23,6 @@ from advisor.measure.workers.pulse import pulse
 
 # of the time limit; the rest is for ending, and for what takes longer than expected
 USABLE_SHARE = 0.9
-# of the time that is left once the runtime is ready; warming up, timing and this fit into it
-_PATIENT_SHARE = 0.35
 # progress stage -> phase of `Measured.seconds`
 _PHASES = {
     "building": "build", "converting": "convert", "quantising": "convert",
@@ -126,12 +123,6 @@ def set_threads(threads: int | None) -> int:
     return threads
 
 
-def _pace(request: Request, left_s: float) -> Pace:
-    take = pulse(request.target, synchronise=eager.synchroniser(request.target))
-    patience_s = min(request.patience_s, _PATIENT_SHARE * left_s)
-    return Pace(pulse=take, full_ms=request.pulse_ms, patience_s=patience_s)
-
-
 def _runtime(request: Request) -> Runtime:
     runtime = interface.load(request.runtime)
     if (reason := runtime.missing()) is not None:
@@ -165,7 +156,8 @@ def _latency(
         build.sizes_in_words(facts.architecture, facts.shape[1:], facts.native),
         eager.kernels_in_words(request),
     ):
-        return timing.latency(prepared, request.target, limits=limits, say=phases, pace=_pace(request, left_s))
+        take = pulse(request.target, synchronise=eager.synchroniser(request.target))
+        return timing.latency(prepared, request.target, limits=limits, say=phases, pulse=take)
 
 
 def _judged(

@@ -16,7 +16,6 @@ from advisor.measure import protocol
 from advisor.measure.lines import Progress
 from advisor.measure.run import Latency
 from advisor.measure.runtimes.interface import Prepared
-from advisor.measure.stretches import Pace
 
 WALL_CLOCK, EVENTS = "wall clock", "CUDA events"
 # CUDA events resolve some 0.5 µs (CUDA runtime API, cudaEventElapsedTime) and leave out what starting the first
@@ -104,12 +103,12 @@ class Timed:
 
 def latency(
     prepared: Prepared, target: str, *, limits: protocol.Limits, say: Say = lambda _: None, seed: int = 0,
-    pace: Pace | None = None,
+    pulse: Callable[[], float] | None = None,
 ) -> Timed:  # fmt: skip
     """Latency of a prepared network, the garbage collector held back.
 
     Args:
-        pace: As of `protocol.measure`.
+        pulse: As of `protocol.measure`.
 
     Raises:
         protocol.ClockUnusable: The clock stands still or goes backwards.
@@ -118,12 +117,12 @@ def latency(
     step_s = protocol.clock_step_s(watch.clock)
     with no_garbage_collection():
         if watch.make_event is None:
-            found = _measure(watch, limits, step_s, say, seed, pace)
+            found = _measure(watch, limits, step_s, say, seed, pulse)
         else:
             cold_ms = watch(1)
             watch.choose_timer()
             before = len(watch.by_clock_ms)
-            found = _measure(watch, limits, step_s, say, seed, pace)
+            found = _measure(watch, limits, step_s, say, seed, pulse)
             found = replace(found, cold_start_ms=cold_ms, warmup_passes=found.warmup_passes + before)
     if prepared.cold_start_ms is not None:
         found = replace(found, cold_start_ms=prepared.cold_start_ms)
@@ -131,11 +130,11 @@ def latency(
 
 
 def _measure(
-    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pace: Pace | None
+    watch: Stopwatch, limits: protocol.Limits, step_s: float, say: Say, seed: int, pulse: Callable[[], float] | None
 ) -> Latency:
     return protocol.measure(
         watch, clock=watch.clock, clock_resolution_s=step_s, limits=limits, seed=seed, timer=watch.timer, say=say,
-        pace=pace,
+        pulse=pulse,
     )  # fmt: skip
 
 
