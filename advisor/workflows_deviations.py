@@ -23,7 +23,7 @@ from advisor.predict.probe import Probe
 if TYPE_CHECKING:
     from advisor.predict.predictor import Predictor
 
-MIN_NETWORKS = 30  # of a setup, beside probes: fewer say nothing of most families
+MIN_NETWORKS = 50  # of a setup, beside probes: 33 of torch.compile made predictions of other networks worse, not better
 
 
 @dataclass(frozen=True, slots=True)

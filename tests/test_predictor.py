@@ -150,7 +150,7 @@ def test_order_of_probes_does_not_matter(profiles: Profiles, past: History, prio
 def at_pace(probe: Probe, slower: float, suffered: float = SUFFERED) -> Probe:
     """The probe on a machine that is so many times slower, by its pulse, than at its full pace."""
     ms = probe.latency_ms * slower**suffered
-    return replace(probe, latency_ms=ms, stretch=Stretch(ms, 1.1 * slower))
+    return replace(probe, latency_ms=ms, stretch=Stretch(ms, 1.1 * slower, 1.1 * slower))
 
 
 @pytest.mark.parametrize("suffered", [0.4, SUFFERED, 1.4])

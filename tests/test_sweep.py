@@ -90,7 +90,7 @@ def test_drift_is_the_sentinels_change_in_either_direction(
 def test_a_sentinel_tells_by_what_it_met_of_the_machines_full_pace() -> None:
     whole = run("r", 15.0).measured
     assert whole is not None and whole.latency.fullest_ms == 15.0  # an older run, without pulses
-    assert replace(whole.latency, stretch=Stretch(10.0, 1.0)).fullest_ms == 10.0
+    assert replace(whole.latency, stretch=Stretch(10.0, 1.0, 1.0)).fullest_ms == 10.0
 
 
 def test_an_estimate_goes_by_the_same_request_then_by_those_alike_then_by_a_default() -> None:

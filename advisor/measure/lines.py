@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -85,9 +86,10 @@ def plain(value: Any) -> Any:
 
 
 def request_of(value: dict[str, Any]) -> Request:
-    """A request from plain values, checked anew."""
+    """A request from plain values, checked anew; what other versions asked for besides is left out."""
     lists = {name: tuple(value[name]) for name in ("extras", "features_hw") if value.get(name) is not None}
-    return Request(**{**value, **lists})
+    known = {one.name for one in dataclasses.fields(Request)}
+    return Request(**{name: of for name, of in {**value, **lists}.items() if name in known})
 
 
 def run_of(value: dict[str, Any]) -> Run:

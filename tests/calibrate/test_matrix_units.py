@@ -52,8 +52,8 @@ def test_without_matrix_units_a_network_suffers_as_networks_do_and_with_them_its
 
 
 def test_a_slow_probe_is_corrected_by_what_it_suffers_itself() -> None:
-    quiet = [Probe(name, 224, 10.0, stretch=Stretch(10.0, 1.0)) for name in "abc"]
-    slow = Probe("d", 224, 20.0, stretch=Stretch(20.0, 1.4), suffers=1.9)
+    quiet = [Probe(name, 224, 10.0, stretch=Stretch(10.0, 1.0, 1.0)) for name in "abc"]
+    slow = Probe("d", 224, 20.0, stretch=Stretch(20.0, 1.4, 1.4), suffers=1.9)
     (*_, corrected) = at_full_pace([*quiet, slow])
     assert corrected.latency_ms == pytest.approx(20 / 1.4**1.9)
     assert corrected.slow == pytest.approx(math.log(1.4))
@@ -61,8 +61,8 @@ def test_a_slow_probe_is_corrected_by_what_it_suffers_itself() -> None:
 
 def test_a_slow_probe_whose_steps_were_not_timed_suffers_as_is_usual_in_its_setup() -> None:
     powers = {"a": 1.0, "b": 1.2, "c": 1.9}
-    told = [Probe(name, 224, 10.0, stretch=Stretch(10.0, 1.0), suffers=by) for name, by in powers.items()]
-    *_, corrected = at_full_pace([*told, Probe("d", 224, 20.0, stretch=Stretch(20.0, 1.4))])
+    told = [Probe(name, 224, 10.0, stretch=Stretch(10.0, 1.0, 1.0), suffers=by) for name, by in powers.items()]
+    *_, corrected = at_full_pace([*told, Probe("d", 224, 20.0, stretch=Stretch(20.0, 1.4, 1.4))])
     assert (corrected.suffers, corrected.latency_ms) == (1.2, pytest.approx(20 / 1.4**1.2))
 
 

@@ -45,7 +45,7 @@ def probes(profiles: Profiles, rows: list[int], seed: int, *, suffered: float, s
         if slow and spared:
             slow, spared = False, spared - 1
         one = probe_of(profiles, row, law, pace=SLOW**suffered if slow else 1.0)
-        found.append(replace(one, stretch=Stretch(one.latency_ms, SLOW if slow else 1.0)))
+        found.append(replace(one, stretch=Stretch(one.latency_ms, SLOW if slow else 1.0, SLOW if slow else 1.0)))
     return found
 
 
