@@ -124,19 +124,16 @@ def test_probes_of_a_slower_moment_are_measured_up_to_twice_more_the_slowest_fir
     assert follows(*once_more, paced("c", 1.2), paced("c", 1.2)) is None
 
 
-def test_what_is_measured_again_waits_for_the_full_pace_as_long_as_there_is_time() -> None:
-    restless = (*QUIET, paced("c", 1.2), paced("d", 1.3))
-    again = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=60.0)
+def test_operators_are_watched_at_full_pace_where_slow_moments_divide_a_pass_unlike() -> None:
+    """Products in bfloat16 may be left to units that neighbours use too; in fp32 all operators suffer about alike."""
+    reduced = replace(CPU, runtime="openvino", precision="auto")
+    first, second = (next_probe(reduced, ORDER, runs, n=4, least=3, budget_s=60.0) for runs in ((), QUIET))
+    assert first is not None and first.pulse_ms is None, "full pace is not known yet"
+    assert second is not None and second.pulse_ms == pytest.approx(AT_FULL_PACE)
+    again = next_probe(reduced, ORDER, (*QUIET, paced("c", 1.2), paced("d", 1.3)), n=4, least=3, budget_s=60.0)
     assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE)
-    assert again.patience_s == 10.0  # of the 51 s that are left beside what it takes itself
-    shortly = next_probe(CPU, ORDER, restless, n=4, least=3, budget_s=15.0)
-    assert shortly is not None and shortly.patience_s == pytest.approx(1.5)  # of 16.5 s, beside the 15
-
-
-def test_a_new_probe_waits_shortly_for_the_full_pace_once_that_is_known() -> None:
-    first, second = (next_probe(CPU, ORDER, runs, n=4, least=3, budget_s=60.0) for runs in ((), QUIET))
-    assert first is not None and (first.pulse_ms, first.patience_s) == (None, 0.0)
-    assert second is not None and (second.pulse_ms, second.patience_s) == (pytest.approx(AT_FULL_PACE), 1.5)
+    in_fp32 = next_probe(CPU, ORDER, QUIET, n=4, least=3, budget_s=60.0)
+    assert in_fp32 is not None and in_fp32.pulse_ms is None
 
 
 def test_every_network_is_measured_a_second_time_while_there_is_time() -> None:
@@ -191,16 +188,11 @@ def test_disturbed_probes_are_measured_once_more_before_those_of_slower_moments(
     assert follows(*disturbed, paced("d", 1.0), paced("c", 1.0)) is None
 
 
-def test_a_second_look_waits_for_the_full_pace_too() -> None:
-    again = next_probe(CPU, ORDER, (*QUIET, paced("c", 1.0), paced("d", 1.0)), n=4, least=3, budget_s=60.0)
-    assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE) and again.patience_s == 10.0
-
-
 def test_a_machine_that_is_slow_all_along_is_known_by_its_pulses_of_before() -> None:
     slow = tuple(paced(name, 1.2) for name in "abcd")
     assert follows(*slow) is None
     again = next_probe(CPU, ORDER, slow, n=4, least=3, budget_s=60.0, earlier_ms=[1.0] * 8)
-    assert again is not None and again.pulse_ms == pytest.approx(AT_FULL_PACE)
+    assert again is not None and again.architecture == "a"
 
 
 def test_probes_at_full_pace_are_not_measured_again() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from advisor.measure.stretches import SUFFERED, Stretch
+from advisor.measure.stretches import SUFFERED, Stretch, stretch
 from advisor.predict.pace import (
     AT_FULL_PACE,
     DOUBT,
@@ -16,54 +16,65 @@ from advisor.predict.pace import (
     doubt,
     doubt_of_mean,
     full_pulse_ms,
-    fullest,
-    pulses_ms,
+    least_ms,
     slowdown,
     slowdowns,
     stored_stretch,
     stretch_of,
+    together,
     undisturbed,
 )
 from advisor.predict.probe import Probe
 from tests.run_data import run
 
 
-def probe(name: str, latency_ms: float, pulse_ms: float | None = None, *, fullest_ms: float | None = None) -> Probe:
-    """A probe, the whole of which or a part of another latency was at that pulse."""
-    stretch = None if pulse_ms is None else Stretch(fullest_ms or latency_ms, pulse_ms)
-    return Probe(name, 224, latency_ms, stretch=stretch)
+def at(latency_ms: float, pulse_ms: float) -> Stretch:
+    """A run that was at one pulse all along."""
+    return Stretch(latency_ms, pulse_ms, pulse_ms)
 
 
-def test_what_a_run_stores_of_its_fullest_pace_counts() -> None:
-    stored = '{"latency_ms": 9.0, "pulse_ms": 1.1}'
-    assert stored_stretch(10.0, stored, "[1.3, 1.3]") == Stretch(9.0, 1.1)
-    assert stored_stretch(10.0, "null", None) is None
+def probe(name: str, latency_ms: float, pulse_ms: float | None = None, *, mean_ms: float | None = None) -> Probe:
+    """A probe whose median was that, and what it took on average that or another latency, at that pulse."""
+    return Probe(name, 224, latency_ms, stretch=None if pulse_ms is None else at(mean_ms or latency_ms, pulse_ms))
 
 
-def test_an_older_run_counts_as_a_whole_midway_between_its_two_pulses_by_factors() -> None:
-    assert stored_stretch(10.0, None, "[1.0, 1.44]") == Stretch(10.0, pytest.approx(1.2))
+def test_what_a_run_stores_beside_its_pulse_counts() -> None:
+    stored = '{"latency_ms": 9.0, "pulse_ms": 1.1, "least_ms": 1.0}'
+    assert stored_stretch(10.0, stored, None, "[1.3, 1.3]") == Stretch(9.0, 1.1, 1.0)
+    assert stored_stretch(10.0, "null", None, None) is None
+
+
+def test_what_an_older_run_says_is_worked_out_from_its_times_and_pulses() -> None:
+    """A run of before that stores none is read as it would be today."""
+    series = "[[10.0, 12.0], [[0, 1.0], [1, 1.44], [2, 1.0]]]"
+    assert stored_stretch(11.0, None, series, "[1.3, 1.3]") == stretch([10.0, 12.0], [(0, 1.0), (1, 1.44), (2, 1.0)])
+
+
+def test_an_even_older_run_counts_as_a_whole_midway_between_its_two_pulses_by_factors() -> None:
+    for series in (None, "[[], null]", "[[10.0], null]"):
+        assert stored_stretch(10.0, None, series, "[1.0, 1.44]") == Stretch(10.0, pytest.approx(1.2), 1.0)
     older = run("r", 10.0, parts={"environment": {"pulse_ms": [1.44, 1.0]}}).measured
-    assert older is not None and stretch_of(older) == Stretch(10.0, pytest.approx(1.2))
+    assert older is not None and stretch_of(older) == Stretch(10.0, pytest.approx(1.2), 1.0)
 
 
 @pytest.mark.parametrize("taken", ["null", "[]", "[0.0, 1.0]", "[-1.0]", '["1"]', "1.0", '{"before": 1.0}', None])
 def test_a_run_without_a_usable_pulse_has_no_stretch(taken: str | None) -> None:
-    assert stored_stretch(10.0, None, taken) is None
-    assert pulses_ms([None, Stretch(10.0, 1.2)]) == [None, 1.2]
+    assert stored_stretch(10.0, None, None, taken) is None
+    assert least_ms([None, Stretch(10.0, 1.2, 1.1)]) == [1.1]
 
 
 def test_a_run_is_as_slow_as_its_median_is_beside_its_network_at_full_pace() -> None:
-    """Two thirds of it took 15 ms, the rest 12 ms at 1.2 times the pulse: 10.56 ms at full pace, 15 / 10.56."""
-    assert slowdown(15.0, Stretch(12.0, 1.2), 1.0) == pytest.approx(15 / (12 / 1.2**SUFFERED))
-    assert slowdown(15.0, Stretch(12.0, 1.2), 1.0, 1.4) == pytest.approx(15 / (12 / 1.2**1.4))
-    assert slowdown(12.0, Stretch(12.0, 0.9), 1.0) == 1.0  # a lucky moment is no faster machine
-    assert slowdown(12.0, None, 1.0) == slowdown(12.0, Stretch(12.0, 1.2), None) == 1.0
+    """Its median is 15 ms, its mean 12 ms at 1.2 times the pulse: 10.56 ms at full pace, 15 / 10.56."""
+    assert slowdown(15.0, at(12.0, 1.2), 1.0) == pytest.approx(15 / (12 / 1.2**SUFFERED))
+    assert slowdown(15.0, at(12.0, 1.2), 1.0, 1.4) == pytest.approx(15 / (12 / 1.2**1.4))
+    assert slowdown(12.0, at(12.0, 0.9), 1.0) == 1.0  # a lucky moment is no faster machine
+    assert slowdown(12.0, None, 1.0) == slowdown(12.0, at(12.0, 1.2), None) == 1.0
 
 
-def test_the_part_at_the_fullest_pace_counts_and_is_corrected_for_what_its_pulse_is_slower() -> None:
+def test_what_a_run_took_on_average_counts_and_is_corrected_for_what_its_pulse_was_slower() -> None:
     quiet = [probe(name, 10.0, 1.0) for name in "abc"]
-    slowed, partly, untold = probe("d", 12.0, 1.2), probe("e", 20.0, 1.0, fullest_ms=11.0), probe("f", 9.0)
-    corrected = at_full_pace([*quiet, slowed, partly, untold])
+    slowed, skewed, untold = probe("d", 12.0, 1.2), probe("e", 20.0, 1.0, mean_ms=11.0), probe("f", 9.0)
+    corrected = at_full_pace([*quiet, slowed, skewed, untold])
     assert [one.latency_ms for one in corrected] == pytest.approx([10, 10, 10, 12 / 1.2**SUFFERED, 11, 9])
     assert [one.slow for one in corrected] == pytest.approx([0, 0, 0, math.log(1.2), 0, 0])
 
@@ -91,17 +102,19 @@ def test_what_several_slow_probes_leave_unknown_is_that_of_their_best_mean(slow:
     assert doubt_of_mean(np.append(by, 0.0), single) < doubt_of_mean(by, single), "one more at full pace"
 
 
-def test_the_pulse_at_full_pace_is_what_is_usual_among_those_as_fast_as_one_that_a_quarter_reach() -> None:
-    assert full_pulse_ms([1.3, None, 1.0, 1.2, 1.1, 1.4]) == pytest.approx(1.05)  # 1.0 and 1.1, within 5 % of 1.1
+def test_the_pulse_at_full_pace_is_what_is_usual_among_those_as_fast_as_one_that_a_tenth_of_the_runs_met() -> None:
+    met = [1.0, 1.1, *([1.3] * 9)]  # a tenth met 1.1 or less: what lies within 5 % of that
+    assert full_pulse_ms(met) == pytest.approx(1.05)
     two_states = [1.0, 1.03, 1.02, 1.02, 1.15, 1.16, 1.14, 1.13]
     assert full_pulse_ms(two_states) == pytest.approx(1.02)
-    assert full_pulse_ms([None]) is None
+    assert full_pulse_ms([]) is None
 
 
-def test_full_pace_is_what_a_quarter_of_the_runs_reach_and_one_lucky_pulse_does_not_change_it() -> None:
-    pulses = [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.3, 1.3]
-    assert slowdowns(pulses)[1:] == pytest.approx([1, 1, 1, 1, 1, 1.3, 1.3])
-    assert slowdowns(pulses)[0] == pytest.approx(0.5)
+def test_full_pace_is_what_the_fastest_pulses_of_runs_tell_and_one_lucky_run_does_not_change_it() -> None:
+    """Never at it on average, each of those runs met it for a moment."""
+    runs = [Stretch(10.0, slow, 1.0) for slow in (1.1, 1.2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5)]
+    assert slowdowns(runs) == pytest.approx([1.1, 1.2, *([1.5] * 8)])
+    assert slowdowns([*runs, Stretch(10.0, 0.5, 0.5)])[:2] == pytest.approx([1.1, 1.2])
 
 
 def test_a_run_over_a_quarter_slower_than_another_of_its_network_was_disturbed() -> None:
@@ -110,27 +123,29 @@ def test_a_run_over_a_quarter_slower_than_another_of_its_network_was_disturbed()
 
 
 def test_a_run_without_a_pulse_counts_as_it_is() -> None:
-    assert slowdowns([None, 1.0, None, 1.0, 1.5]).tolist() == pytest.approx([1, 1, 1, 1, 1.5])
+    runs = [None, at(9.0, 1.0), None, at(9.0, 1.0), at(9.0, 1.5)]
+    assert slowdowns(runs).tolist() == pytest.approx([1, 1, 1, 1, 1.5])
     assert slowdowns([None, None]).tolist() == [1, 1]
     assert len(slowdowns([])) == 0
 
 
 def test_slowdowns_do_not_depend_on_the_unit_of_the_pulse() -> None:
-    pulses = np.random.default_rng(0).uniform(1, 2, 20)
-    assert slowdowns((1000 * pulses).tolist()) == pytest.approx(slowdowns(pulses.tolist()))
+    pulses = np.random.default_rng(0).uniform(1, 2, 20).tolist()
+    in_us, in_ms = ([at(9.0, unit * pulse) for pulse in pulses] for unit in (1000, 1))
+    assert slowdowns(in_us) == pytest.approx(slowdowns(in_ms))
 
 
 def counted(*runs: tuple[object, float, float | None], noisy: tuple[bool, ...] = ()) -> list[int]:
-    """Which of those runs count; each is its network, its latency and its pulse."""
+    """Which of those runs stand for their networks; each is its network, its latency and its pulse."""
     networks, latencies, pulses = zip(*runs, strict=True)
-    stretches = [None if pulse is None else Stretch(ms, pulse) for ms, pulse in zip(latencies, pulses, strict=True)]
-    return fullest(networks, latencies, stretches, noisy or [False] * len(runs))
+    stretches = [None if pulse is None else at(ms, pulse) for ms, pulse in zip(latencies, pulses, strict=True)]
+    return [row for row, _ in together(networks, latencies, stretches, noisy or [False] * len(runs))]
 
 
 FULL = [("b", 5.0, 1.0), ("c", 5.0, 1.0), ("d", 5.0, 1.0)]
 
 
-def test_of_several_runs_of_a_network_the_one_at_the_fullest_pace_counts() -> None:
+def test_of_several_runs_of_a_network_the_one_at_the_fullest_pace_stands_for_it() -> None:
     slow, full = ("a", 10.0, 1.5), ("a", 12.0, 1.0)
     assert counted(slow, full, *FULL)[0] == 1
     assert counted(*FULL, full, slow)[0] == 3
@@ -141,18 +156,32 @@ def test_a_run_that_was_disturbed_does_not_count_though_its_pulse_was_full() -> 
     stalled, slow = ("a", 400.0, 1.0), ("a", 12.0, 1.2)
     assert counted(stalled, slow, *FULL)[0] == 1
     assert counted(slow, *FULL, stalled)[0] == 0
+    ((_, told), *_) = together("aa", [400.0, 12.0], [at(400.0, 1.0), at(12.0, 1.2)], [False, False])
+    assert told == Stretch(pytest.approx(12.0), pytest.approx(1.2), 1.2)
 
 
-def test_of_several_runs_at_full_pace_a_steady_one_counts_and_of_those_the_fastest() -> None:
+def test_of_several_runs_at_full_pace_a_steady_one_stands_for_it_and_of_those_the_fastest() -> None:
     within = math.nextafter(AT_FULL_PACE, 0)
     runs = [("a", 10.0, 1.0), ("a", 9.0, within), ("a", 8.5, 1.0), *FULL]
     assert counted(*runs)[0] == 2
     assert counted(*runs, noisy=(False, False, True, False, False, False))[0] == 1
 
 
-def test_a_run_of_which_a_part_was_undisturbed_counts_by_that_part() -> None:
-    stretches = [Stretch(10.0, 1.0), Stretch(10.1, 1.0), *(Stretch(5.0, 1.0) for _ in "bcd")]
-    assert fullest([*"aabcd"], [19.0, 10.1, 5.0, 5.0, 5.0], stretches, [False] * 5)[0] == 0
+def test_all_runs_of_a_network_count_the_slower_ones_less() -> None:
+    """At full pace alike; else by the variance of what each says of it."""
+    ((_, alike),) = together("aa", [10.0, 12.1], [at(10.0, 1.0), at(12.1, 1.0)], [False, True], 1.0)
+    assert alike == Stretch(pytest.approx(11.0), pytest.approx(1.0), 1.0)
+    ((row, told),) = together("aa", [12.1, 10.0], [Stretch(12.1, 1.44, 1.0), at(10.0, 1.0)], [False, False], 1.0)
+    assert row == 1 and told is not None
+    share = math.log(told.latency_ms / 10.0) / math.log(1.21)
+    assert 0.1 < share < 0.5
+    assert math.log(told.pulse_ms) == pytest.approx(share * math.log(1.44))
+
+
+def test_runs_that_agree_at_full_pace_say_the_same_together() -> None:
+    runs = [at(10.0 * slow**SUFFERED, slow) for slow in (1.0, 1.1, 1.2, 1.3)]
+    ((_, told),) = together("aaaa", [one.latency_ms for one in runs], runs, [False] * 4)
+    assert told is not None and told.at(1.0) == pytest.approx(10.0)
 
 
 def test_networks_come_once_each_in_order_of_name_and_size() -> None:

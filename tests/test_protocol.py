@@ -20,7 +20,6 @@ from advisor.measure.protocol import (
     measure,
 )
 from advisor.measure.run import Latency
-from advisor.measure.stretches import Pace, Stretch
 
 LIMITS = Limits()
 
@@ -58,7 +57,7 @@ class Bench:
         self.now += 0.004
         return float(len(self.pulsed_at))
 
-    def measure(self, *, limits: Limits = LIMITS, seed: int = 0, pace: Pace | None = None) -> Latency:
+    def measure(self, *, limits: Limits = LIMITS, seed: int = 0, pulse: Callable[[], float] | None = None) -> Latency:
         return measure(
             self.time_passes,
             clock=self.clock,
@@ -66,7 +65,7 @@ class Bench:
             limits=limits,
             seed=seed,
             say=self.say,
-            pace=pace,
+            pulse=pulse,
         )
 
 
@@ -137,7 +136,7 @@ def test_bimodal_times_are_never_called_precise_at_half_and_half() -> None:
 
 def test_the_pulse_is_taken_ten_times_a_second_before_the_first_sample_and_after_the_last() -> None:
     bench = Bench(itertools.repeat(25.0))
-    found = bench.measure(pace=Pace(pulse=bench.pulse))
+    found = bench.measure(pulse=bench.pulse)
     *between_s, last_s = np.diff(bench.pulsed_s)
     assert found.n_samples == 40  # 1 s of 25 ms
     assert np.all((np.array(between_s) >= 0.1) & (np.array(between_s) < 0.1 + 0.025 + 0.004)) and last_s <= 0.1 + 0.025
@@ -157,40 +156,9 @@ def test_a_short_pass_right_after_a_pulse_is_not_recorded() -> None:
     bench = Bench([])
     bench._times = (30.0 if bench.pulsed_at and len(bench.calls) == bench.pulsed_at[-1] + 1 else 10.0
                     for _ in itertools.count())  # fmt: skip
-    found = bench.measure(pace=Pace(pulse=bench.pulse))
+    found = bench.measure(pulse=bench.pulse)
     assert len(bench.pulsed_at) > 5
     assert set(found.times_ms) == {10.0}
-
-
-def restless(full: int, *, full_ms: float | None, patience_s: float) -> tuple[Latency, float]:
-    """A bench of 25 ms whose pulse is 2 ms, but for 1 ms from one on; and how long it was timed."""
-    bench, taken = Bench(itertools.repeat(25.0)), itertools.count()
-
-    def pulse() -> float:
-        bench.pulse()
-        return 1.0 if next(taken) >= full else 2.0
-
-    found = bench.measure(pace=Pace(pulse=pulse, full_ms=full_ms, patience_s=patience_s))
-    return found, bench.now - bench.pulsed_s[0]
-
-
-def test_timing_goes_on_until_the_machine_was_at_its_full_pace_for_long_enough() -> None:
-    usual, usual_s = restless(50, full_ms=None, patience_s=10.0)
-    assert usual.stretch is not None and usual.stretch.pulse_ms == pytest.approx(2.0)
-    found, found_s = restless(50, full_ms=1.05, patience_s=10.0)
-    assert found.stretch == Stretch(pytest.approx(25.0), pytest.approx(1.0))
-    # the one after 50 slow ones and three more, which end three stretches, each a tenth of a second after the last
-    assert len(found.pulses) in (54, 55)
-    assert usual_s < 1.5 < 5.0 < found_s < 6.8
-
-
-def test_patience_ends() -> None:
-    (_, usual_s), (_, found_s) = (restless(10_000, full_ms=1.05, patience_s=patience) for patience in (0.0, 3.0))
-    assert found_s - usual_s == pytest.approx(3.0, abs=0.2)
-
-
-def test_where_the_machine_was_at_its_full_pace_nothing_is_waited_for() -> None:
-    assert restless(0, full_ms=1.05, patience_s=9.0)[1] == pytest.approx(restless(0, full_ms=None, patience_s=0.0)[1])
 
 
 def test_time_limit_ends_timing_but_leaves_one_sample() -> None:

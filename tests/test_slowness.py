@@ -68,11 +68,11 @@ def test_networks_that_suffer_unlike_each_other_are_in_doubt_by_as_much() -> Non
     """By a sample of moments and powers."""
     rng, moment = np.random.default_rng(0), Slowness(0.3, 0.2)
     drawn = rng.normal(1.0, 0.4, 200_000) * rng.normal(0.3, 0.2, 200_000)
-    found = moment.scaled(1.0, 0.4)
-    assert (found.log, found.deviation) == (pytest.approx(drawn.mean(), abs=2e-3), pytest.approx(drawn.std(), abs=2e-3))
     believed = moment.of(Posterior(np.zeros(2), np.full(2, 0.1)), np.ones(2), np.array([0.4, 0.0]))
-    assert believed.deviation == pytest.approx([np.hypot(0.1, found.deviation), np.hypot(0.1, 0.2)])
-    assert FULL_PACE.scaled(1.0, 0.4) == FULL_PACE
+    assert believed.mean == pytest.approx([drawn.mean(), 0.3], abs=2e-3)
+    assert believed.deviation == pytest.approx([np.hypot(0.1, drawn.std()), np.hypot(0.1, 0.2)], abs=2e-3)
+    at_full_pace = FULL_PACE.of(Posterior(np.zeros(1), np.full(1, 0.1)), 1.0, 0.4)
+    assert (at_full_pace.mean, at_full_pace.deviation) == (0.0, pytest.approx(0.1))
 
 
 def test_what_is_the_spread_of_the_pulse_is_no_slow_machine() -> None:

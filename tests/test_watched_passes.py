@@ -21,7 +21,7 @@ def waits(clock: Clock, pulses_ms: list[float], wanted_ms: float | None = 1.05) 
         clock.now += PULSE_S
         return next(left, pulses_ms[-1])
 
-    request = Request(architecture="resnet50", pulse_ms=wanted_ms, patience_s=1.0 if wanted_ms else 0.0)
+    request = Request(architecture="resnet50", pulse_ms=wanted_ms)
     return waiting(request, take=take, clock=clock)
 
 

@@ -18,6 +18,7 @@ from advisor.cli import main
 from advisor.errors import BadQuestion, DataError
 from advisor.evidence.store import Store
 from advisor.measure.run import Work
+from advisor.measure.stretches import SUFFERED
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import deviation_files
 from advisor.predict.calibration import PREFIX
@@ -28,7 +29,7 @@ from tests import run_data
 from tests.calibration_lab import OTHER, VERSIONS, Lab
 from tests.timed_operators import linear_law, probe_of
 
-N_PROBES, N_OTHERS = 12, MIN_NETWORKS + 2
+N_PROBES, N_OTHERS = 12, MIN_NETWORKS + 1
 Keep = Callable[..., Path]
 
 
@@ -48,7 +49,7 @@ def deviation(lab: Lab) -> NDArray[np.float64]:
 def others(lab: Lab) -> list[int]:
     """Rows of networks that are no probes, none of the largest."""
     small = np.flatnonzero(lab.past.profiles.models["macs"] < 5e9)
-    probes = {lab.row(name) for name in lab.order[:N_PROBES]}
+    probes = {lab.row(name) for name in (SENTINEL, *lab.order[:N_PROBES])}
     return [int(row) for row in small if row not in probes][:N_OTHERS]
 
 
@@ -114,17 +115,33 @@ def test_it_finds_how_far_each_network_is_from_its_operators(
     assert told < untold
 
 
-def test_a_slower_moment_says_nothing_of_a_network(lab: Lab, store: Store, keep: Keep, others: list[int]) -> None:
-    build_deviations(store, [keep("one", pulse_ms={others[0]: 1.3})])
-    assert set(others) - set(found_in(lab, store)["row"]) == {others[0]}
+def latency_ms(lab: Lab, store: Store) -> dict[int, float]:
+    table = found_in(lab, store)
+    return dict(zip(table["row"], table["latency_ms"], strict=True))
+
+
+def test_a_network_that_met_a_slower_moment_counts_by_what_it_takes_at_full_pace(
+    lab: Lab, store: Store, keep: Keep, others: list[int]
+) -> None:
+    build_deviations(store, [keep("one")])
+    alone = latency_ms(lab, store)
+    build_deviations(store, [keep("other", pulse_ms={others[0]: 1.3})])
+    corrected = latency_ms(lab, store)
+    assert corrected.pop(others[0]) == pytest.approx(alone.pop(others[0]) / 1.3**SUFFERED, rel=1e-3)
+    assert corrected == pytest.approx(alone, rel=1e-3)
 
 
 def test_a_run_that_something_disturbed_at_full_pace_says_nothing_of_a_network(
     lab: Lab, store: Store, keep: Keep, others: list[int]
 ) -> None:
-    """Both were quicker in a slow moment, the second hardly."""
-    build_deviations(store, [keep("one", again={others[0]: -0.4, others[1]: -0.1})])
-    assert set(others) - set(found_in(lab, store)["row"]) == {others[0]}
+    """Both were quicker in a slow moment, the second hardly: of that one both runs count."""
+    build_deviations(store, [keep("one")])
+    alone = latency_ms(lab, store)
+    build_deviations(store, [keep("other", again={others[0]: -0.4, others[1]: -0.1})])
+    found = latency_ms(lab, store)
+    quicker = [found[row] / alone[row] for row in others[:2]]
+    assert quicker[0] == pytest.approx(np.exp(-0.4) / 1.3**SUFFERED, rel=1e-3)
+    assert np.exp(-0.1) / 1.3**SUFFERED < quicker[1] < 1.0
 
 
 def test_what_several_calibrations_say_is_averaged_whatever_their_pace(lab: Lab, store: Store, keep: Keep) -> None:
