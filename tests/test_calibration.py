@@ -188,6 +188,16 @@ def test_disturbed_probes_are_measured_once_more_before_those_of_slower_moments(
     assert follows(*disturbed, paced("d", 1.0), paced("c", 1.0)) is None
 
 
+def test_of_disturbed_probes_the_least_certain_is_measured_again_first() -> None:
+    """As where most of a run took three times as long as its beginning."""
+    vague = noisy("d")
+    assert vague.measured is not None
+    latency = replace(vague.measured.latency, ci95=(10.0, 30.0))
+    vague = replace(vague, measured=replace(vague.measured, latency=latency))
+    assert follows(*QUIET, noisy("c"), vague, looks=2) == "d"
+    assert follows(*QUIET, vague, noisy("c"), noisy("d"), looks=2) == "c", "once it is known well it is as any other"
+
+
 def test_a_machine_that_is_slow_all_along_is_known_by_its_pulses_of_before() -> None:
     slow = tuple(paced(name, 1.2) for name in "abcd")
     assert follows(*slow) is None

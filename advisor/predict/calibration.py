@@ -177,10 +177,10 @@ def _keeps(request: Request) -> bool:
 
 
 def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None, looks: int) -> list[str]:
-    """Networks that may be measured once more: noisy ones, those that never met full pace, the slowest first, others.
+    """Networks that may be measured once more: noisy ones, the least certain first, then the slowest, then others.
 
-    What others do on a machine makes a network slower and never faster, and does not always show in the pulse: the
-    fastest of its runs counts. A run that was disturbed can be off by a factor of 40, a slow moment by a third.
+    What others do on a machine makes a network slower and never faster, and does not always show in the pulse. A run
+    that was disturbed can be off by a factor of 40, a slow moment by a third.
     """
     slow = slowdowns(_stretches(good), full_ms)
     least: dict[str, float] = {}
@@ -189,10 +189,20 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
         least[name] = min(by, least.get(name, by))
     steady = {run.request.architecture for run in good if run.verdict == "steady"}
     noisy = [name for name in least if name not in steady and tried[name] < max(looks, _LOOKS_IF_NOISY)]
+    unsure = {name: min(_width(run) for run in good if run.request.architecture == name) for name in noisy}
     slowed = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
     others = [name for name in least if tried[name] < looks]
+    noisy.sort(key=lambda name: -unsure[name])
     ranked = [*noisy, *sorted(slowed, key=lambda name: -least[name]), *sorted(others, key=lambda name: tried[name])]
     return list(dict.fromkeys(ranked))
+
+
+def _width(run: Run) -> float:
+    """How wide the interval of its median is, relative."""
+    if run.measured is None:
+        return 0.0
+    low, high = run.measured.latency.ci95
+    return (high - low) / run.measured.latency.p50
 
 
 def _stretches(good: Sequence[Run]) -> list[Stretch | None]:
