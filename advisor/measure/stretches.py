@@ -21,7 +21,7 @@ _PULSE_EVERY_S = 0.1
 # A network whose pulse is slower by a factor is slower by that factor to this power: of 800 such series in eager mode
 # 0.75, of 250 in ONNX Runtime 0.65.
 SUFFERED = 0.7
-_APART = 0.1  # share at either end, by what passes took beside their pulse, that something else may have disturbed
+_APART = 0.2  # share at either end, by what passes took beside their pulse, that something else may have disturbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Stretch:
         latency_ms: Of one pass, as one of `Latency`: the mean, by factors.
         pulse_ms: How fast the machine was meanwhile, see `workers.pulse`: the mean, by factors.
         least_ms: The fastest pulse.
+        error: The standard error of the logarithm of the latency beside the pulse.
     """
 
     latency_ms: float
     pulse_ms: float
     least_ms: float
+    error: float = 0.0
 
     def at(self, pulse_ms: float, suffers: float = SUFFERED) -> float:
         """What a pass takes, ms, while the pulse is that.
@@ -80,8 +82,10 @@ def stretch(times_ms: Sequence[float], pulses: Sequence[tuple[int, float]]) -> S
     usual = float(pulse.mean())
     # scipy.stats.trim_mean, which takes every measuring process a second to load
     each, apart = np.sort(latency - SUFFERED * (pulse - usual)), int(_APART * len(latency))
-    at_usual = float(each[apart : len(each) - apart].mean())
-    return Stretch(math.exp(at_usual), math.exp(usual), min(pulse_ms for _, pulse_ms in pulses))
+    middle = each[apart : len(each) - apart]
+    error = float(middle.std() / math.sqrt(len(middle)))
+    least_ms = min(pulse_ms for _, pulse_ms in pulses)
+    return Stretch(math.exp(float(middle.mean())), math.exp(usual), least_ms, error)
 
 
 def _stretches(pulses: Sequence[tuple[int, float]]) -> list[tuple[int, int, float]]:

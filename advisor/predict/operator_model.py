@@ -40,8 +40,9 @@ _SINGLE = 0.15  # the same of what the operators of one probe say of a class
 _SLOW = KINDS.index("slow activation")
 _MOST_POINTS = 400  # of a class; more are thinned out evenly
 _MOST_DEVIATION = 2.0  # of a logarithm: a factor of 7; more is a disturbed time
-# a probe whose operators, watched, took that many times its latency or as little was disturbed: it teaches nothing
-_MOST_WATCHED = 2.0
+# a probe whose operators, watched, took that many times its latency or as little was disturbed, as was one whose own
+# times say no more of its latency than that, a standard error of the logarithm: it teaches nothing
+_MOST_WATCHED, _MOST_UNSURE = 2.0, 0.15
 _values = operator.attrgetter(*OPERATOR_COLUMNS)  # of a signature
 
 
@@ -78,7 +79,7 @@ def usable(probe: Probe) -> bool:
     """Whether the operators of a probe were timed, and add up to about its latency."""
     watched_ms = sum(o.count * o.time_ms for o in probe.operators)
     some = any(o.name not in RESTS for o in probe.operators)
-    return some and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
+    return some and probe.unsure <= _MOST_UNSURE and 1 / _MOST_WATCHED < watched_ms / probe.latency_ms < _MOST_WATCHED
 
 
 def complete(probe: Probe) -> bool:

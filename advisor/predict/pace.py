@@ -77,11 +77,6 @@ def least_ms(stretches: Sequence[Stretch | None]) -> list[float]:
     return [one.least_ms for one in stretches if one is not None]
 
 
-def fullest_ms(medians_ms: Sequence[float], stretches: Sequence[Stretch | None]) -> list[float]:
-    """The latency of each run at its fullest pace; its median where the pace is not known."""
-    return [ms if one is None else one.at(one.least_ms) for ms, one in zip(medians_ms, stretches, strict=True)]
-
-
 def slowdown(
     latency_ms: float, stretch: Stretch | None, full_ms: float | None, suffers: float = SUFFERED
 ) -> float:  # fmt: skip
@@ -169,32 +164,39 @@ def together(
     """What the runs of every network say, in order of network: which of them stands for it, and all beside the pulse.
 
     It is of those that were not disturbed the one at the fullest pace, then a steady one, then the fastest. All of
-    those count, each the less the slower the machine was: what it suffered then is known roughly.
+    those count, each the less the slower the machine was, as what it suffered then is known roughly, and the less its
+    own times agree.
 
     Args:
         networks: Of each run, comparable.
         latencies_ms: Medians; they count where the stretch is not known.
         full_ms: As of `slowdowns`.
     """
-    each_ms = fullest_ms(latencies_ms, stretches)
+    full_ms = full_pulse_ms(least_ms(stretches)) if full_ms is None else full_ms
+    each_ms = [
+        ms if one is None or full_ms is None else one.at(full_ms)
+        for ms, one in zip(latencies_ms, stretches, strict=True)
+    ]
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
     runs["slow"] = np.maximum(slowdowns(stretches, full_ms), AT_FULL_PACE)
     counted = runs[undisturbed(networks, each_ms)]
     ranked = counted.sort_values(["network", "slow", "noisy", "ms"], kind="stable")
     found = []
     for _, rows in ranked.groupby("network"):
-        weights = 1 / (_NOISE**2 + _OWN_DOUBT**2 * np.square(np.log(rows["slow"])))
-        found.append((int(rows.index[0]), _mean([stretches[row] for row in rows.index], weights.to_numpy(np.float64))))
+        found.append((int(rows.index[0]), _mean([stretches[row] for row in rows.index], rows["slow"].to_numpy())))
     return found
 
 
-def _mean(stretches: Sequence[Stretch | None], weights: NDArray[np.float64]) -> Stretch | None:
-    known = [(one, weight) for one, weight in zip(stretches, weights, strict=True) if one is not None]
+def _mean(stretches: Sequence[Stretch | None], slow: NDArray[np.float64]) -> Stretch | None:
+    known = [(one, by) for one, by in zip(stretches, slow.tolist(), strict=True) if one is not None]
     if not known:
         return None
+    errors = np.array([one.error for one, _ in known])
+    weights = 1 / (_NOISE**2 + np.square(errors) + _OWN_DOUBT**2 * np.square(np.log([by for _, by in known])))
     logs = [(np.log(one.latency_ms), np.log(one.pulse_ms)) for one, _ in known]
-    latency, pulse = np.average(logs, axis=0, weights=[weight for _, weight in known])
-    return Stretch(float(np.exp(latency)), float(np.exp(pulse)), min(one.least_ms for one, _ in known))
+    latency, pulse = np.average(logs, axis=0, weights=weights)
+    error = float(np.sqrt(np.square(weights * errors).sum()) / weights.sum())
+    return Stretch(float(np.exp(latency)), float(np.exp(pulse)), min(one.least_ms for one, _ in known), error)
 
 
 def undisturbed(networks: Sequence[Hashable], latencies_ms: Sequence[float]) -> NDArray[np.bool_]:
@@ -223,7 +225,9 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
     full = _at_full_pace_ms(here, slow, np.array(suffers))
     logs = np.log(np.maximum(slow, 1.0))
     return [
-        replace(probe, latency_ms=ms, suffers=power, slow=by)
+        replace(
+            probe, latency_ms=ms, suffers=power, slow=by, unsure=0.0 if probe.stretch is None else probe.stretch.error
+        )
         for probe, ms, power, by in zip(once, full.tolist(), suffers, logs.tolist(), strict=True)
     ]
 

@@ -118,7 +118,7 @@ class _Guesses:
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
     wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), slow: NDArray[np.float64] | None = None,
-    *, narrowed: float = NARROWED,
+    unsure: NDArray[np.float64] | float = 0.0, *, narrowed: float = NARROWED,
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
@@ -131,6 +131,7 @@ def posterior(
         own: Bases that the probes of this device have taught, beside those of the belief.
         slow: Shape (n_probes,): logarithms of how much slower than at its full pace the machine was; None where it was
             not. They are in doubt by as much, see `pace`.
+        unsure: Shape (n_probes,): standard errors of the logarithms of their latencies, or of all.
         narrowed: A factor of the standard deviations by own bases.
     """
     scales, published = prior.scales, len(believed.bases)
@@ -159,7 +160,7 @@ def posterior(
     for nearness, (noisiness, expected), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
-        spread = suffered + np.diag(noise + guesses.at_doubts * np.ones(len(rows)))
+        spread = suffered + np.diag(noise + guesses.at_doubts + np.square(unsure) * np.ones(len(rows)))
         lower = cholesky(SPEED**2 + near * shared + own_near * particular + spread, lower=True)
         whitened, left_over = (
             solve_triangular(lower, (np.log(latency_ms) - of_probes).T, lower=True)
@@ -241,6 +242,7 @@ class Predictor:
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
         self.slow_ = {setup: np.array([probe.slow for probe in given]) for setup, given in ordered.items()}
+        self.unsure_ = {setup: np.array([probe.unsure for probe in given]) for setup, given in ordered.items()}
         # units that neighbours may use too scatter by more than the probes of a minute show
         self.usual_ = {setup: usual_suffering(given) for setup, given in ordered.items()}
         self.narrowed_ = {setup: NARROWED if usual == SUFFERED else 1.0 for setup, usual in self.usual_.items()}
@@ -271,7 +273,7 @@ class Predictor:
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
         return posterior(
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
-            self.slow_[setup], narrowed=self.narrowed_[setup],
+            self.slow_[setup], self.unsure_[setup], narrowed=self.narrowed_[setup],
         )  # fmt: skip
 
     def suffers(self, setup: Setup) -> NDArray[np.float64]:

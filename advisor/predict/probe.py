@@ -21,6 +21,7 @@ class Probe:
             run does not tell: it counts as what is usual in its setup then.
         slow: Logarithm of how much slower than at its full pace the machine was, where the latency is corrected for
             that and in doubt by as much (`pace`); else 0.
+        unsure: Standard error of the logarithm of the latency, by the times of its run.
     """
 
     architecture: str
@@ -31,6 +32,7 @@ class Probe:
     noisy: bool = False
     suffers: float | None = None
     slow: float = 0.0
+    unsure: float = 0.0
 
     @property
     def key(self) -> tuple[str, int]:
