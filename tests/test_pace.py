@@ -119,7 +119,15 @@ def test_full_pace_is_what_the_fastest_pulses_of_runs_tell_and_one_lucky_run_doe
 
 def test_a_run_over_a_quarter_slower_than_another_of_its_network_was_disturbed() -> None:
     networks = [("a", 224), ("b", 224), ("a", 224), ("a", 192), ("a", 224)]
-    assert undisturbed(networks, [12.4, 9.0, 10.0, 13.0, 12.6]).tolist() == [True, True, True, True, False]
+    found = undisturbed(networks, [12.4, 9.0, 10.0, 13.0, 12.6], np.ones(5))
+    assert found.tolist() == [True, True, True, True, False]
+
+
+def test_a_run_in_a_slow_moment_may_be_as_much_slower_or_quicker_as_its_correction_is_in_doubt() -> None:
+    """By 0.15 of the slowdown: twice as slow, by exp(1.645 * 0.15 ln 2) = 1.187."""
+    for slow in ([2.0, 1.0], [1.0, 2.0]):
+        found = [undisturbed("aa", [10.0, ms], np.array(slow)).tolist() for ms in (14.8, 14.9)]
+        assert found == [[True, True], [True, False]]
 
 
 def test_a_run_without_a_pulse_counts_as_it_is() -> None:
@@ -146,7 +154,7 @@ FULL = [("b", 5.0, 1.0), ("c", 5.0, 1.0), ("d", 5.0, 1.0)]
 
 
 def test_of_several_runs_of_a_network_the_one_at_the_fullest_pace_stands_for_it() -> None:
-    slow, full = ("a", 10.0, 1.5), ("a", 12.0, 1.0)
+    slow, full = ("a", 14.0, 1.5), ("a", 12.0, 1.0)
     assert counted(slow, full, *FULL)[0] == 1
     assert counted(*FULL, full, slow)[0] == 3
 
@@ -176,6 +184,20 @@ def test_all_runs_of_a_network_count_the_slower_ones_less() -> None:
     share = math.log(told.latency_ms / 10.0) / math.log(1.21)
     assert 0.1 < share < 0.5
     assert math.log(told.pulse_ms) == pytest.approx(share * math.log(1.44))
+
+
+def test_a_run_whose_own_times_disagree_counts_less() -> None:
+    sure, vague = at(10.0, 1.0), Stretch(12.1, 1.0, 1.0, error=0.2)
+    ((_, told),) = together("aa", [10.0, 12.1], [sure, vague], [False, False])
+    assert told is not None and 10.0 < told.latency_ms < 10.2
+    (alone,) = at_full_pace([Probe("a", 224, 12.1, stretch=vague)])
+    assert alone.unsure == pytest.approx(0.2)
+
+
+def test_runs_of_one_network_are_compared_at_one_pace() -> None:
+    """A stalled one may have met a faster pulse than the other ever did."""
+    ((_, told),) = together("aa", [45.0, 90.0], [Stretch(45.0, 1.0, 1.0), Stretch(90.0, 1.3, 0.9)], [False, False])
+    assert told is not None and told.latency_ms == pytest.approx(45.0)
 
 
 def test_runs_that_agree_at_full_pace_say_the_same_together() -> None:

@@ -32,9 +32,18 @@ def test_what_passes_took_is_averaged_by_factors_within_a_stretch_and_over_them(
 
 
 def test_what_a_pulse_did_not_see_is_left_out_where_there_is_enough_else() -> None:
-    """One of ten stretches stalled: the tenth at either end does not count."""
+    """One of ten stretches stalled: the fifth at either end does not count."""
     times, pulses = [10.0] * 9 + [900.0], [(place, 1.0) for place in range(11)]
-    assert stretch(times, pulses) == Stretch(pytest.approx(10.0), pytest.approx(1.0), 1.0)
+    assert stretch(times, pulses) == Stretch(pytest.approx(10.0), pytest.approx(1.0), 1.0, pytest.approx(0.0))
+
+
+def test_how_far_its_own_times_agree_is_a_standard_error() -> None:
+    """Three of eight stretches took a third as long, by pulses alike: six are left, two of them those."""
+    times, pulses = [70.0] * 3 + [210.0] * 5, [(place, 1.0) for place in range(9)]
+    found = stretch(times, pulses)
+    assert found is not None
+    assert found.latency_ms == pytest.approx(70 ** (2 / 6) * 210 ** (4 / 6))
+    assert found.error == pytest.approx(np.std(np.log([70.0] * 2 + [210.0] * 4)) / math.sqrt(6))
 
 
 def test_a_network_suffers_by_its_own_power() -> None:

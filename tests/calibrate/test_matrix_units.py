@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from advisor import workflows_known
@@ -13,8 +14,10 @@ from advisor.evidence.store import Store
 from advisor.measure.cpu import has_matrix_units
 from advisor.measure.run import REST, TimedOperator, Work
 from advisor.measure.stretches import SUFFERED, Stretch
-from advisor.predict.pace import at_full_pace, suffering, unlike_suffering
+from advisor.predict.costs import KINDS
+from advisor.predict.pace import at_full_pace, suffering, suffering_by_class, unlike_suffering
 from advisor.predict.probe import Probe
+from advisor.predict.signature import DENSE, DEPTHWISE
 from advisor.workflows import DATA
 from tests.run_data import VERSIONS, run, save
 
@@ -48,6 +51,13 @@ def test_without_matrix_units_a_network_suffers_as_networks_do_and_with_them_its
     assert suffering([], matrix_units=True) is None
     assert has_matrix_units(["avx512f", "avx512_bf16", "amx", "amx_bf16"])
     assert not has_matrix_units(["avx2", "avx512_bf16"])
+
+
+def test_what_a_network_suffers_follows_from_its_classes_as_from_its_operators() -> None:
+    class_ms = np.zeros((2, len(KINDS)))
+    class_ms[0, KINDS.index(DENSE)], class_ms[1, KINDS.index(DEPTHWISE)] = 4.0, 3.0
+    expected = [suffering([dense(4.0), rest(1.0)], matrix_units=True), suffering([rest(5.0)], matrix_units=True)]
+    assert suffering_by_class(class_ms, np.array([1.0, 2.0])).tolist() == pytest.approx(expected)
 
 
 def test_a_slow_probe_is_corrected_by_what_it_suffers_itself() -> None:

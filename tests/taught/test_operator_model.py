@@ -56,6 +56,7 @@ def test_a_busy_moment_inside_a_probe_hardly_counts(
     busy = probes[4]
     slow = tuple(replace(o, time_ms=100 * o.time_ms) if i == 3 else o for i, o in enumerate(busy.operators))
     assert not usable(replace(busy, operators=slow)), "they add up to several times its latency"
+    assert usable(busy) and not usable(replace(busy, unsure=0.2)), "its own times tell no latency"
     probes[4] = replace(busy, operators=slow)
     assert np.median(errors(lesson(profiles, probes, rates), latencies(profiles, law))) < 0.04
 

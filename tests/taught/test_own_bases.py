@@ -11,12 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
+from advisor.measure.stretches import SUFFERED
 from advisor.predict import own_bases as own_bases_module
 from advisor.predict import rest_steps
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History
 from advisor.predict.operator_model import complete, usable
 from advisor.predict.own_bases import own_bases
+from advisor.predict.pace import suffering, suffering_by_class
 from advisor.predict.predictor import Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
@@ -129,6 +131,25 @@ def test_other_steps_told_by_class_are_better_known_than_all_in_one(
 
     assert off(by_class) < most
     assert off(by_class) < share * off(fused_probe)
+
+
+def test_networks_suffer_of_a_slow_machine_by_the_classes_that_they_are_made_of(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    """Where multiply-adds are left to matrix units, as the probes tell; all alike elsewhere."""
+    eager, own, fast = linear_law(8), blocked(linear_law(9)), replace(HERE, runtime="openvino", precision="bf16")
+    rest = fusing(eager)
+    fused = [fused_probe(profiles, row, own, rest) for row in rows]
+    fused = [replace(one, suffers=suffering(one.operators, matrix_units=True)) for one in fused]
+    learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: fused})
+    kinds = kinds_of(profiles.operators)
+    told = np.isin(np.array(KINDS)[kinds], TOLD_APART)
+    of_kind = np.eye(len(KINDS))[kinds] * np.where(told, own(profiles.operators), 0.0)[:, None]
+    rest_ms = profiles.counts @ np.where(told, 0.0, rest(profiles.operators))
+    true = suffering_by_class(np.asarray(profiles.counts @ of_kind), np.asarray(rest_ms))
+    found = learned.suffers(fast)
+    assert np.ptp(true) > 0.5 and np.median(np.abs(found - true)) < 0.03
+    assert (learned.suffers(HERE) == SUFFERED).all()
 
 
 def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
