@@ -1,34 +1,41 @@
-"""What predictions are worth to who measures a network once, in whatever moment the machine is: kept stores tell.
+"""What predictions are worth on this machine: kept stores tell.
 
     python -m tests.benchmarks.as_measured HOME...
 
 HOMEs are ADVISOR_HOMEs of this machine, as `tests.benchmarks.prediction --home` leaves them. Of each calibrated setup
-the predictions from before anything else was measured in it are held against the medians of the networks that were
-measured then, each by its first run, steady or noisy, uncorrected: once as predicted for the machine's full pace, and
-once as shown, for the machine as slow as in its last measurements before. Of data/deviations.csv neither knows what it
-has of the networks that were measured so.
+the predictions from before anything else was measured in it are held against all networks that were measured then; of
+data/deviations.csv they do not know what it has of these. Three times: predicted for the machine's full pace, against
+what all those runs say of it, each corrected by its average pulse as probes are; the same, against the median of the
+first run of each, steady or noisy, in whatever moment the machine was; and as pages show it, for the machine as slow as
+in its last measurements before, against the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from advisor import workflows_known
 from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.known import Known
+from advisor.predict.pace import at_full_pace
 from advisor.predict.predictor import Posterior
-from advisor.predict.scoring import score_predictions
+from advisor.predict.probe import Probe
 from advisor.workflows import DATA
 
 _FEWEST = 5
+_CORRECTED, _FULL, _SHOWN = "full pace, runs corrected", "full pace, runs as they were", "as shown, runs as they were"
 
 
 @contextmanager
@@ -64,51 +71,80 @@ def _first_ms(known: Known, later: pd.DataFrame) -> dict[int, float]:
     return {row: float(ms) for row, ms in found.items() if row >= 0 and row not in known.measured}
 
 
-def _said(believed: Posterior, found: dict[int, float]) -> tuple[str, float]:
-    low, middle, high = believed.quantiles()[list(found)].T
-    true_ms = np.array(list(found.values()))
-    score = score_predictions(true_ms, middle, np.column_stack([low, high]))
-    over = np.mean(true_ms > high)
-    assert score.coverage is not None
-    return (
-        f"median error {score.median_error:5.1%}, held {score.coverage:4.0%}, above {over:4.0%}, "
-        f"ends apart by {np.median(high / low):.2f}"
-    ), score.coverage * len(found)  # fmt: skip
+def _at_full_pace_ms(known: Known, later: pd.DataFrame, rows: Iterable[int]) -> dict[int, float]:
+    """By row, what all those runs say of each at the machine's full pace, each corrected by its average pulse."""
+    positions, wanted = known.profiles.positions, set(rows)
+    runs = zip(later["architecture"], later["img_size"], later["latency_ms"], later["stretch"], strict=True)
+    probes = [
+        Probe(name, int(size), float(ms), stretch=stretch, suffers=float(known.each_suffers[positions[name, size]]))
+        for name, size, ms, stretch in runs
+        if positions.get((name, size)) in wanted
+    ]
+    return {positions[one.key]: one.latency_ms for one in at_full_pace(probes, known.full_ms)}
 
 
-def _judged(store: Store) -> Iterator[tuple[Known, dict[int, float]]]:
-    """Setups as they were known before anything else was measured in them, each with what then was."""
+@dataclass
+class _Total:
+    """Of all networks judged in a setup."""
+
+    errors: list[NDArray[np.float64]] = field(default_factory=list)
+    held: list[NDArray[np.bool_]] = field(default_factory=list)
+    spearman: list[float] = field(default_factory=list)
+
+    def said(self, believed: Posterior, found: dict[int, float]) -> str:
+        """How far predictions are from what was found, remembered too."""
+        low, middle, high = believed.quantiles()[list(found)].T
+        true_ms = np.array(list(found.values()))
+        self.errors.append(np.abs(middle / true_ms - 1))
+        self.held.append((low <= true_ms) & (true_ms <= high))
+        self.spearman.append(float(spearmanr(middle, true_ms).statistic))
+        return f"{_shares(self.errors[-1], self.held[-1])}, ends apart by {np.median(high / low):.2f}"
+
+    def __str__(self) -> str:
+        errors, held = np.concatenate(self.errors), np.concatenate(self.held)
+        return (
+            f"{len(errors)} networks in {len(self.errors)} calibrations, {_shares(errors, held)}, Spearman "
+            f"{np.median(self.spearman):.3f} (median of calibrations)"
+        )
+
+
+def _shares(errors: NDArray[np.float64], held: NDArray[np.bool_]) -> str:
+    return f"median error {np.median(errors):5.1%}, within 10 % {np.mean(errors <= 0.1):4.0%}, held {held.mean():4.0%}"
+
+
+def _judged(store: Store) -> Iterator[tuple[Known, pd.DataFrame, dict[int, float]]]:
+    """Setups as they were known before anything else was measured in them, with the runs since, and `_first_ms`."""
     for last in workflows_known.known(store, batch_size=None):
         later = _later(store, last)
         before = min(later["run_id"], default=None)
         there = workflows_known.known(store, batch_size=None, before=before) if before else []
         for known in (one for one in there if one.setup == last.setup):
             if len(found := _first_ms(known, later)) >= _FEWEST:
-                yield known, found
+                yield known, later, found
 
 
 @click.command()
 @click.argument("homes", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(homes: tuple[Path, ...]) -> None:
-    """Print both for each setup of each store, and what their 90 % intervals held in all."""
-    n, held, judged = 0, np.zeros(2), set[str]()
+    """Print all three for each setup of each store, and for each setup of all."""
+    judged, totals = set[str](), defaultdict[tuple[str, str], _Total](_Total)
     for home in homes:
         with _unaware(home) as store:
-            for known, found in _judged(store):
+            for known, later, found in _judged(store):
                 if known.calibration.calibration_id in judged:  # one store began as a copy of another
                     continue
                 judged.add(known.calibration.calibration_id)
-                click.echo(f"{home.name} {known.asked.label}: {len(found)} networks, {known.slower.words} slower")
-                for i, (name, believed) in enumerate((("full pace", known.posterior), ("as shown", known.as_it_is))):
-                    said, inside = _said(believed, found)
-                    held[i] += inside
-                    click.echo(f"  {name:10s} {said}")
-                n += len(found)
-    if not n:
+                label = known.asked.label
+                click.echo(f"{home.name} {label}: {len(found)} networks, {known.slower.words} slower")
+                for name, believed, of_each in (
+                    (_CORRECTED, known.posterior, _at_full_pace_ms(known, later, found)),
+                    (_FULL, known.posterior, found), (_SHOWN, known.as_it_is, found),
+                ):  # fmt: skip
+                    click.echo(f"  {name:28s} {totals[label, name].said(believed, of_each)}")
+    if not totals:
         raise click.ClickException(f"No setup has {_FEWEST} networks that were measured after it was calibrated.")
-    click.echo(
-        f"Of {n} measurements 90 % intervals held {held[0] / n:.0%} at full pace and {held[1] / n:.0%} as shown."
-    )
+    for (label, name), total in sorted(totals.items()):
+        click.echo(f"{label}, {name}: {total}")
 
 
 if __name__ == "__main__":
