@@ -198,11 +198,11 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
 
 
 def _width(run: Run) -> float:
-    """How wide the interval of its median is, relative."""
+    """How wide the interval of its median is, relative, to a hundredth."""
     if run.measured is None:
         return 0.0
     low, high = run.measured.latency.ci95
-    return (high - low) / run.measured.latency.p50
+    return round((high - low) / run.measured.latency.p50, 2)
 
 
 def _stretches(good: Sequence[Run]) -> list[Stretch | None]:

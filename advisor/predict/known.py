@@ -59,7 +59,7 @@ class Known:
             calibration or otherwise.
         posterior: What is believed of every row of `profiles` at the machine's full pace.
         measured: By row of `profiles`: the newest steady run of each network, else its newest noisy one.
-        probes: Of the same networks the runs that predictions are made from: those at the machine's fullest pace.
+        probes: What predictions are made from: a run of each of the same networks, with what all say beside the pulse.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
         slowness: How slow the machine was, by its pulse, in its last measurements.
         powers: What each row of `profiles` suffers of a slow machine, see `pace.suffering`; None if all suffer alike.
