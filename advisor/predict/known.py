@@ -111,12 +111,14 @@ class Known:
     @cached_property
     def each_suffers(self) -> NDArray[np.float64]:
         """That power of every row of `profiles`."""
-        return np.full(len(self.profiles), self.suffers) if self.powers is None else self.powers
+        return np.full(len(self.posterior.mean), self.suffers) if self.powers is None else self.powers
 
     @cached_property
     def unlike(self) -> float:
         """How far networks are from that, a standard deviation."""
-        expected = self.each_suffers[self.profiles.rows([probe.key for probe in self.probes])]
+        expected = np.full(len(self.probes), self.suffers)
+        if self.powers is not None:
+            expected = self.powers[self.profiles.rows([probe.key for probe in self.probes])]
         return unlike_suffering(self.probes, expected.tolist())
 
     @property
