@@ -20,6 +20,7 @@ def test_a_request_comes_back_equal_and_is_checked_anew() -> None:
     one = Request(architecture="resnet50", extras=("train", "features"), features_hw=(64, 96), threads=3)
     values = lines.plain(lines.request_values(one))
     assert lines.request_of(values) == one
+    assert lines.request_of({**values, "patience_s": 1.5}) == one, "of another version, which asked for more"
     with pytest.raises(Exception, match="paths, URLs and hub ids"):
         lines.request_of({**values, "architecture": "/etc/passwd"})
 

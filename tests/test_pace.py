@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from advisor.evidence.store import Store
 from advisor.measure.stretches import SUFFERED, Stretch, stretch
 from advisor.predict.pace import (
     AT_FULL_PACE,
@@ -25,7 +28,9 @@ from advisor.predict.pace import (
     undisturbed,
 )
 from advisor.predict.probe import Probe
-from tests.run_data import run
+from advisor.workflows import DATA
+from advisor.workflows_known import own_latencies
+from tests.run_data import latency, run, save
 
 
 def at(latency_ms: float, pulse_ms: float) -> Stretch:
@@ -48,6 +53,18 @@ def test_what_an_older_run_says_is_worked_out_from_its_times_and_pulses() -> Non
     """A run of before that stores none is read as it would be today."""
     series = "[[10.0, 12.0], [[0, 1.0], [1, 1.44], [2, 1.0]]]"
     assert stored_stretch(11.0, None, series, "[1.3, 1.3]") == stretch([10.0, 12.0], [(0, 1.0), (1, 1.44), (2, 1.0)])
+
+
+def test_a_store_is_read_whatever_its_runs_keep_of_their_pulses(tmp_path: Path) -> None:
+    """The times are in a column of their own; a stretch, where there is one, in the content."""
+    store, pulses = Store(tmp_path, DATA), ((0, 1.0), (1, 1.44), (3, 1.0))
+    before = replace(latency(10.0), pulses=pulses)
+    kept = {"a": replace(before, stretch=at(9.0, 1.1)), "b": before, "c": latency(10.0)}
+    for name, one in kept.items():
+        save(store, run(name, 10.0, parts={"latency": one}))
+    found = own_latencies(store).set_index("run_id")["stretch"].to_dict()
+    assert found == {"a": at(9.0, 1.1), "b": stretch(before.times_ms, pulses), "c": None}
+    assert found["b"] is not None
 
 
 def test_an_even_older_run_counts_as_a_whole_midway_between_its_two_pulses_by_factors() -> None:

@@ -26,7 +26,7 @@ from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, least_ms, slowdown
 
 PREFIX = "calibration-"  # how the sweep ids of calibrations begin, and nothing else's
 _GIVE_UP = 3  # probes that fail before any has worked: the setup is at fault, not the networks
-_TRIES = 3  # of a probe at the machine's full pace
+_TRIES = 3  # of a probe that is slow each time
 LOOKS = 2  # at a probe, while there is time: a slow moment does not always show in the pulse
 _LOOKS_IF_NOISY = 2
 EXTENSION = 1.1  # of the budget, to measure again what ran in slow moments: the whole is to end within 90 s
@@ -188,12 +188,16 @@ def _again(good: Sequence[Run], tried: Mapping[str, int], full_ms: float | None,
         name = run.request.architecture
         least[name] = min(by, least.get(name, by))
     steady = {run.request.architecture for run in good if run.verdict == "steady"}
-    noisy = [name for name in least if name not in steady and tried[name] < max(looks, _LOOKS_IF_NOISY)]
-    unsure = {name: min(_width(run) for run in good if run.request.architecture == name) for name in noisy}
+    unsure = {
+        name: min(_width(run) for run in good if run.request.architecture == name)
+        for name in least if name not in steady and tried[name] < max(looks, _LOOKS_IF_NOISY)
+    }  # fmt: skip
     slowed = [name for name, by in least.items() if by > AT_FULL_PACE and tried[name] < _TRIES]
     others = [name for name in least if tried[name] < looks]
-    noisy.sort(key=lambda name: -unsure[name])
-    ranked = [*noisy, *sorted(slowed, key=lambda name: -least[name]), *sorted(others, key=lambda name: tried[name])]
+    ranked = [
+        *sorted(unsure, key=lambda name: -unsure[name]), *sorted(slowed, key=lambda name: -least[name]),
+        *sorted(others, key=lambda name: tried[name]),
+    ]  # fmt: skip
     return list(dict.fromkeys(ranked))
 
 

@@ -58,8 +58,7 @@ class Deviations:
         everywhere[probes] = base.everywhere[probes] + self.taught[probes]
         return OwnBase(
             everywhere, base.at_probes + self.untaught[probes], np.hypot(base.doubt, self.doubt),
-            np.hypot(base.probe_doubt, self.doubt[probes]), base.slow_doubt,
-            base.suffers,
+            np.hypot(base.probe_doubt, self.doubt[probes]), base.slow_doubt, base.suffers,
         )  # fmt: skip
 
 

@@ -28,18 +28,17 @@ from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 # an Intel Xeon, restless in many, it came out alike within a standard deviation of 9 %.
 _FAST = 0.1
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
-DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
+_DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
 # Units that multiply tiles of matrices are shared by the two threads of a core, of which a neighbour may have one: what
 # they do takes up to three times as long then. The powers, by class of operators, of 12 networks in OpenVINO in
 # bfloat16 on two cores of an Intel Xeon with AMX that others used too, 140 runs.
 _ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 2.1, PRODUCT: 1.2, POINTWISE: 0.85}, 0.55
-# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations: of
-# 34 stores of that machine, and of networks within them in eager mode, where they are furthest apart.
+# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations: for
+# all more than 34 stores of that machine showed, as another machine may differ; for each as in eager mode there, where
+# they are furthest apart.
 _COMMON_DOUBT, _OWN_DOUBT = 0.15, 0.15
 _NOISE = 0.04  # the same of two runs of a network at full pace
 DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
-
-
 _Series = tuple[list[float] | None, list[tuple[int, float]] | None]
 
 
@@ -203,7 +202,7 @@ def _mean(stretches: Sequence[Stretch | None], slow: NDArray[np.float64]) -> Str
 def undisturbed(
     networks: Sequence[Hashable], latencies_ms: Sequence[float], slow: NDArray[np.float64]
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """Which runs took no more than `DISTURBED` times as long as the quickest of their network, shape (n_runs,).
+    """Which runs took no more than `_DISTURBED` times as long as the quickest of their network, shape (n_runs,).
 
     As far as either was corrected for a slow moment, it may be more: by what a network may suffer otherwise than
     expected, in 19 of 20.
@@ -215,7 +214,7 @@ def undisturbed(
     runs = pd.DataFrame({"network": list(networks), "log": np.log(latencies_ms), "slow": np.log(slow)})
     quickest = runs.loc[runs.groupby("network")["log"].transform("idxmin")].reset_index(drop=True)
     in_doubt = 1.645 * _OWN_DOUBT * np.hypot(runs["slow"], quickest["slow"])
-    return np.asarray(runs["log"] - quickest["log"] <= np.log(DISTURBED) + in_doubt)
+    return np.asarray(runs["log"] - quickest["log"] <= np.log(_DISTURBED) + in_doubt)
 
 
 def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[Probe]:

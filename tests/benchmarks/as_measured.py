@@ -71,16 +71,18 @@ def _first_ms(known: Known, later: pd.DataFrame) -> dict[int, float]:
     return {row: float(ms) for row, ms in found.items() if row >= 0 and row not in known.measured}
 
 
-def _at_full_pace_ms(known: Known, later: pd.DataFrame, rows: Iterable[int]) -> dict[int, float]:
+def at_full_pace_ms(
+    known: Known, runs: pd.DataFrame, rows: Iterable[int], full_ms: float | None
+) -> dict[int, float]:  # fmt: skip
     """By row, what all those runs say of each at the machine's full pace, each corrected by its average pulse."""
     positions, wanted = known.profiles.positions, set(rows)
-    runs = zip(later["architecture"], later["img_size"], later["latency_ms"], later["stretch"], strict=True)
+    columns = zip(runs["architecture"], runs["img_size"], runs["latency_ms"], runs["stretch"], strict=True)
     probes = [
         Probe(name, int(size), float(ms), stretch=stretch, suffers=float(known.each_suffers[positions[name, size]]))
-        for name, size, ms, stretch in runs
+        for name, size, ms, stretch in columns
         if positions.get((name, size)) in wanted
     ]
-    return {positions[one.key]: one.latency_ms for one in at_full_pace(probes, known.full_ms)}
+    return {positions[one.key]: one.latency_ms for one in at_full_pace(probes, full_ms)}
 
 
 @dataclass
@@ -137,7 +139,7 @@ def main(homes: tuple[Path, ...]) -> None:
                 label = known.asked.label
                 click.echo(f"{home.name} {label}: {len(found)} networks, {known.slower.words} slower")
                 for name, believed, of_each in (
-                    (_CORRECTED, known.posterior, _at_full_pace_ms(known, later, found)),
+                    (_CORRECTED, known.posterior, at_full_pace_ms(known, later, found, known.full_ms)),
                     (_FULL, known.posterior, found), (_SHOWN, known.as_it_is, found),
                 ):  # fmt: skip
                     click.echo(f"  {name:28s} {totals[label, name].said(believed, of_each)}")

@@ -11,7 +11,6 @@ logarithms, would have held 90 %.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -25,9 +24,9 @@ from advisor.evidence.store import Store
 from advisor.predict.calibration import PREFIX
 from advisor.predict.deviations import key_of
 from advisor.predict.known import Known
-from advisor.predict.pace import at_full_pace, full_pulse_ms, least_ms
-from advisor.predict.probe import Probe
+from advisor.predict.pace import full_pulse_ms, least_ms
 from advisor.workflows import DATA
+from tests.benchmarks.as_measured import at_full_pace_ms
 from tests.benchmarks.prediction import told
 
 _INSIDE = float(norm.ppf(0.95))  # standard deviations from the middle to the end of a 90 % interval
@@ -35,24 +34,17 @@ _NETWORK = ["key", "architecture", "img_size"]
 
 
 def _measured(stores: list[Store]) -> pd.DataFrame:
-    """Every measurement in those stores, with the `key` that setups have in common, as a `probe`."""
+    """Every measurement in those stores, with the `key` that setups have in common."""
     own = pd.concat([workflows_known.own_latencies(store) for store in stores], ignore_index=True)
-    columns = zip(own["architecture"], own["img_size"], own["latency_ms"], own["stretch"], strict=True)
-    probes = [Probe(name, int(size), float(ms), stretch=one) for name, size, ms, one in columns]
-    return own.assign(key=own["setup"].map(key_of), probe=pd.Series(probes, dtype=object))
+    return own.assign(key=own["setup"].map(key_of))
 
 
 def _off(known: Known, measured: pd.DataFrame, full_ms: float | None) -> NDArray[np.float64]:
     """Standard deviations between what is believed of a network and what it took, of all that it was not told."""
-    taught, positions = told(known), known.profiles.positions
-    unknown = [
-        replace(one, suffers=float(known.each_suffers[positions[one.key]]))
-        for one in measured.loc[measured["key"] == key_of(known.setup), "probe"]
-        if positions.get(one.key, -1) not in {*taught, -1}
-    ]
-    at_pace = at_full_pace(unknown, full_ms)
-    rows = [positions[one.key] for one in at_pace]
-    wrong = np.log([one.latency_ms for one in at_pace]) - known.posterior.mean[rows]
+    here = measured[measured["key"] == key_of(known.setup)]
+    found = at_full_pace_ms(known, here, set(range(len(known.profiles))) - told(known), full_ms)
+    rows = list(found)
+    wrong = np.log(list(found.values())) - known.posterior.mean[rows]
     return np.asarray(np.abs(wrong) / known.posterior.deviation[rows])
 
 

@@ -96,7 +96,7 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
     return found
 
 
-def slowdown_of_each(known: Known, found: Sequence[Sequence[Probe]]) -> list[list[float]]:
+def _slowdowns_of_each(known: Known, found: Sequence[Sequence[Probe]]) -> list[list[float]]:
     """How many times slower than at its full pace the machine was during each measurement of each network."""
     return [slowdowns([one.stretch for one in each], known.full_ms).tolist() for each in found]
 
@@ -205,7 +205,7 @@ def main(
         found = measured(store, known, rows, rounds, seed)
         ran = np.array([bool(each) for each in found])
         found, rows = [each for each in found if each], rows[ran]
-        slow = slowdown_of_each(known, found)
+        slow = _slowdowns_of_each(known, found)
         print(f"{len(rows)} of {len(ran)} networks were measured{_paced(known, found, slow)}")
         true_ms = np.array([one.latency_ms for each in found for one in at_full_pace(each, known.full_ms)])
         judge(store, known, rows, true_ms)
