@@ -47,7 +47,7 @@ def test_where_no_pace_is_asked_for_nothing_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("pass_s", "n"), [(0.5, 5), (0.0625, 7), (0.001, 30)])
 def test_waiting_takes_nothing_of_the_time_for_passes(pass_s: float, n: int) -> None:
-    """0.4 s of passes, five at least and thirty at most, each after a wait of a second; the first does not count."""
+    """0.4 s of passes, five at least and thirty at most, after one wait of a second and two that do not count."""
     clock, told = Clock(), list[int]()
 
     def run() -> int:
@@ -59,4 +59,5 @@ def test_waiting_takes_nothing_of_the_time_for_passes(pass_s: float, n: int) -> 
         clock.now += 1.0
         return 1.0
 
-    assert watched_passes(run, wait, clock=clock) == list(range(1, n + 1))
+    assert watched_passes(run, wait, clock=clock) == list(range(2, n + 2))
+    assert clock.now == pytest.approx(1.0 + (n + 2) * pass_s)

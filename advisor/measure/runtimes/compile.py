@@ -73,6 +73,7 @@ def prepare(
         found,
         cold_start_ms=took_ms[0],
         nodes=steps,
+        watching_ms=compile_nodes.WATCHING_MS,
         notes=(*found.notes, f"The cold start of {took_ms[0] / 1000:.1f} s includes compiling."),
     )
 

@@ -51,7 +51,7 @@ class Node:
     Attributes:
         inputs: Shapes; a convolution's second one is its weights', of which the last two are the kernel.
         output: The shape of its first output.
-        time_ms: Of one of them, the median of some passes that were watched.
+        time_ms: Of one of them, in passes that were watched.
     """
 
     kind: Kind
@@ -74,6 +74,7 @@ class Prepared:
         model: The PyTorch module that runs, for training and operator times; None in other runtimes.
         threads_used: Threads inside operators as read back from the runtime; None where it does not say.
         nodes: What each step takes in a runtime of its own, in order, where "operators" was asked for and it tells.
+        watching_ms: What being watched adds to each of them, at most.
         cold_start_ms: The very first pass where getting ready has made it already; else the first one timed is it.
     """
 
@@ -86,6 +87,7 @@ class Prepared:
     model: nn.Module | None = None
     threads_used: int | None = None
     nodes: tuple[Node, ...] = ()
+    watching_ms: float = 0.0
     cold_start_ms: float | None = None
 
 

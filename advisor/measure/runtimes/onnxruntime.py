@@ -28,7 +28,7 @@ from advisor.measure.runtimes.onnx_export import (
     onnx_model,
     scratch,
 )
-from advisor.measure.runtimes.onnxruntime_nodes import nodes
+from advisor.measure.runtimes.onnxruntime_nodes import WATCHING_MS, nodes
 from advisor.measure.runtimes.watched_passes import Wait, waiting
 
 _NAME = "ONNX Runtime"
@@ -87,6 +87,7 @@ def prepare(
         notes=_notes(request, operators),
         threads_used=session.get_session_options().intra_op_num_threads or None,
         nodes=steps,
+        watching_ms=WATCHING_MS,
     )
 
 

@@ -22,7 +22,7 @@ from advisor.measure.runtimes.onnx_export import (
     missing_package,
     onnx_model,
 )
-from advisor.measure.runtimes.openvino_nodes import nodes, text
+from advisor.measure.runtimes.openvino_nodes import WATCHING_MS, nodes, text
 from advisor.measure.runtimes.watched_passes import waiting
 
 _NAME = "OpenVINO"
@@ -90,6 +90,7 @@ def prepare(
         notes=_notes(request, threads, used, layers, environment),
         threads_used=_count(environment.get("threads")),
         nodes=steps,
+        watching_ms=WATCHING_MS,
     )
 
 

@@ -10,6 +10,9 @@ from advisor.measure.request import Request
 from advisor.measure.workers.pulse import pulse
 
 _FEWEST, _MOST, _BUDGET_S = 5, 30, 0.4
+# Passes before those that count. The first lays out memory; and where PyTorch has taken the pulse, its threads go on
+# waiting for more work, busily, for some 3 ms, so that a pass begins at half its speed.
+UNSEEN = 2
 # To wait for the machine's full pace, in all: in a slow moment products may take twice as long and all else as ever, so
 # that a pass is divided wrongly.
 _PATIENCE_S = 2.0
@@ -45,16 +48,15 @@ def waiting(
 def watched_passes(
     run: Callable[[], T], wait: Wait, *, most: int = _MOST, clock: Callable[[], float] = time.perf_counter
 ) -> list[T]:  # fmt: skip
-    """What each of some passes gives, of 0.4 s in all and not more than `most`, after one that does not count.
+    """What each of some passes gives, of 0.4 s in all and not more than `most`, after `UNSEEN` that do not count.
 
     Args:
-        wait: Is called before each.
+        wait: Is called once, before all of them: a pulse between two would disturb the second.
     """
-    run()
-    spent_s, found = 0.0, list[T]()
-    while len(found) < _FEWEST or (len(found) < most and spent_s < _BUDGET_S):
-        wait()
-        began = clock()
+    wait()
+    for _ in range(UNSEEN):
+        run()
+    began, found = clock(), list[T]()
+    while len(found) < _FEWEST or (len(found) < most and clock() - began < _BUDGET_S):
         found.append(run())
-        spent_s += clock() - began
     return found

@@ -31,7 +31,8 @@ _Key = tuple[object, ...]
 
 
 def work(
-    operators: Sequence[Operator], nodes: Sequence[Node], *, p50_ms: float, least_ms: float, bytes_per_value: int
+    operators: Sequence[Operator], nodes: Sequence[Node], *, p50_ms: float, least_ms: float, watching_ms: float,
+    bytes_per_value: int,
 ) -> Work:  # fmt: skip
     """What one pass does, and how its latency divides.
 
@@ -41,9 +42,10 @@ def work(
         p50_ms: The measured latency.
         least_ms: That at the machine's fullest pace. As far as the steps take longer, watching them did: each is given
             an equal part.
+        watching_ms: The most of such a part. What is left is a slow moment, which all steps share in proportion.
         bytes_per_value: Of the precision used.
     """
-    timed = distinct(operators, _unwatched(nodes, least_ms))
+    timed = distinct(operators, _unwatched(nodes, least_ms, watching_ms))
     each = [one for one in timed for _ in range(one.count)]
     return Work(
         macs=sum(o.macs for o in operators), bytes=sum(o.bytes for o in operators) * bytes_per_value / 4,
@@ -80,9 +82,10 @@ def distinct(operators: Sequence[Operator], nodes: Sequence[Node]) -> tuple[Time
     return tuple(found)
 
 
-def _unwatched(nodes: Sequence[Node], least_ms: float) -> list[Node]:
-    """The steps without what watching them adds, so that together they take no longer than the latency."""
-    added_ms = max(sum(node.time_ms for node in nodes) - least_ms, 0.0) / max(len(nodes), 1)
+def _unwatched(nodes: Sequence[Node], least_ms: float, watching_ms: float) -> list[Node]:
+    """The steps without what watching them adds."""
+    longer_ms = max(sum(node.time_ms for node in nodes) - least_ms, 0.0) / max(len(nodes), 1)
+    added_ms = min(longer_ms, watching_ms)
     return [
         Node(node.kind, node.inputs, node.output, max(node.time_ms - added_ms, _LEAST_LEFT * node.time_ms))
         for node in nodes

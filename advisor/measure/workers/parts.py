@@ -134,7 +134,7 @@ class Parts:
         )
         return node_times.work(
             self.counted.operators, prepared.nodes, p50_ms=latency.p50,
-            least_ms=latency.fullest_ms,
+            least_ms=latency.fullest_ms, watching_ms=prepared.watching_ms,
             bytes_per_value=_BYTES.get(prepared.precision_used, 4),
         )  # fmt: skip
 
