@@ -135,16 +135,25 @@ def test_nothing_is_lost_whatever_is_found() -> None:
 
 def test_what_watching_adds_is_taken_off_every_step_alike() -> None:
     """At its fullest pace the network takes 1 ms less than its five steps, however long by its median: 0.2 ms each."""
-    found = node_times.work(NETWORK, steps(), p50_ms=13.0, least_ms=10.25, bytes_per_value=4)
+    found = node_times.work(NETWORK, steps(), p50_ms=13.0, least_ms=10.25, watching_ms=0.5, bytes_per_value=4)
     assert by_name(found.timed) == {
         "dense convolution": (2, pytest.approx(3.8)), "depthwise convolution": (1, pytest.approx(1.8)),
         "linear": (1, pytest.approx(0.8)), REST: (1, pytest.approx(0.05)),
     }  # fmt: skip
 
 
+def test_what_is_longer_by_more_than_watching_adds_is_a_slow_moment_of_all_steps() -> None:
+    """Of a pass watched at half its pace, small steps are as large a part as of any other."""
+    found = node_times.work(NETWORK, steps(), p50_ms=13.0, least_ms=5.625, watching_ms=0.01, bytes_per_value=4)
+    assert by_name(found.timed) == {
+        "dense convolution": (2, pytest.approx(3.99)), "depthwise convolution": (1, pytest.approx(1.99)),
+        "linear": (1, pytest.approx(0.99)), REST: (1, pytest.approx(0.24)),
+    }  # fmt: skip
+
+
 def test_classes_add_up_to_the_latency_and_to_all_multiply_adds() -> None:
     for p50_ms in (10.25, 20.0):
-        found = node_times.work(NETWORK, steps(), p50_ms=p50_ms, least_ms=p50_ms, bytes_per_value=2)
+        found = node_times.work(NETWORK, steps(), p50_ms=p50_ms, least_ms=p50_ms, watching_ms=0.5, bytes_per_value=2)
         assert sum(row.time_ms for row in found.operators) == pytest.approx(p50_ms)
         assert sum(row.macs for row in found.operators) == found.macs == sum(one.macs for one in NETWORK)
         assert found.bytes == sum(one.bytes for one in NETWORK) / 2
