@@ -26,7 +26,7 @@ from advisor.predict.operator_model import Taught, complete, taught
 from advisor.predict.pace import suffering_by_class
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.rest_steps import resampling_doubt_ms, rest
+from advisor.predict.rest_steps import resampling_doubt_ms, rest, variance_doubt_ms
 from advisor.predict.signature import (
     ATTENTION,
     DENSE,
@@ -90,9 +90,11 @@ def own_bases(
         if lesson is None:
             found[setup] = []
         elif setup == teacher:
-            total, rows = np.log(lesson.class_ms.sum(axis=1)), profiles.rows([probe.key for probe in given])
-            doubts = _beyond(lesson.doubt, np.median, rows), _beyond(lesson.slow_doubt, np.min, rows)
-            found[setup] = [OwnBase(total, np.log(lesson.probe_ms), doubts[0], lesson.probe_doubt, doubts[1])]
+            total_ms, rows = lesson.class_ms.sum(axis=1), profiles.rows([probe.key for probe in given])
+            doubt = np.hypot(lesson.doubt, variance_doubt_ms(profiles, rows, setup.batch_size) / total_ms)
+            doubts = _beyond(doubt, np.median, rows), _beyond(lesson.slow_doubt, np.min, rows)
+            bases = np.log(total_ms), np.log(lesson.probe_ms)
+            found[setup] = [OwnBase(*bases, doubts[0], lesson.probe_doubt, doubts[1])]
         elif (own := _of_fused(lesson, profiles, given, rates[setup], setup)) is not None:
             found[setup] = [own]
         else:
@@ -128,6 +130,7 @@ def _of_fused(
     at_probes_ms, own_ms, rest_ms = own.probe_ms.copy(), own.class_ms.sum(axis=1), np.zeros(len(profiles))
     variance, probe_variance = np.square(own.doubt * own_ms), np.square(own.probe_doubt * at_probes_ms)
     variance += np.square(resampling_doubt_ms(profiles, rows, setup.batch_size))
+    variance += np.square(variance_doubt_ms(profiles, rows, setup.batch_size))
     for steps in rest(profiles, probes, lesson.each_ms, runtime=setup.runtime, within=within):
         at_probes_ms += steps.at_probes
         rest_ms += steps.everywhere

@@ -12,7 +12,7 @@ from advisor.predict.activations import Activations, activations
 from advisor.predict.history import History
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
-from advisor.predict.rest_steps import resampling_doubt_ms, rest
+from advisor.predict.rest_steps import resampling_doubt_ms, rest, variance_doubt_ms
 from tests.invented_devices import some_profiles
 from tests.timed_operators import fused_probe, fusing, linear_law, probe_of
 
@@ -131,3 +131,21 @@ def test_resampling_that_no_probe_has_is_doubted_by_how_many_values_it_makes() -
     assert 16.7 / 2 <= doubts[crossing] <= 16.7 and doubts[crossing] == pytest.approx(3 * 224 * 224 * 60e-6)
     assert resampling_doubt_ms(shipped, np.array([plain]), 4) == pytest.approx(4 * doubts)
     assert resampling_doubt_ms(shipped, np.array([plain, other]), 1)[crossing] == 0  # a probe tells what it takes
+
+
+def test_variances_that_no_probe_has_are_doubted_by_how_many_values_they_read() -> None:
+    """regnetz_d8_evos takes as many variances as regnetz_d8 has normalisations; 50 and 86 ms are within two of these.
+
+    Of each it reads all that a normalisation reads and writes nothing of that size.
+    """
+    shipped = profile_files.load()
+    names = ("regnetz_d8_evos", "regnetz_c16_evos", "regnetz_d8")
+    evos, other, plain = shipped.rows([(name, 256) for name in names])
+    normalised = (shipped.operators["name"] == "batch_norm").to_numpy()
+    values = float((shipped.counts[[plain]] @ (normalised * shipped.operators["out_values"].to_numpy(np.float64)))[0])
+    doubts = variance_doubt_ms(shipped, np.array([plain]), 1)
+    assert doubts[plain] == 0 and doubts[other] > 0
+    assert doubts[evos] == pytest.approx(1.5e-6 * values, rel=0.06)  # its stem is wider
+    assert 86 / 2.5 <= doubts[evos] <= 50
+    assert variance_doubt_ms(shipped, np.array([plain]), 4) == pytest.approx(4 * doubts)
+    assert variance_doubt_ms(shipped, np.array([plain, other]), 1)[evos] == 0  # a probe tells what it takes
