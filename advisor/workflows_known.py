@@ -21,7 +21,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import least_ms, stored_stretch, suffering, together, usual_suffering
+from advisor.predict.pace import learned_suffering, least_ms, stored_stretch, suffering, together, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.slowness import FULL_PACE, of_last
@@ -184,8 +184,9 @@ def _known(
     measured = {setup: found for setup, found in measured.items() if _n_networks(found, past.profiles) >= MIN_PROBES}
     if not measured:
         return ()
-    counted = {setup: _once(runs[setup], past.profiles) for setup in measured}
-    probes = {setup: tuple(probes_of(store, found).values()) for setup, found in counted.items()}
+    powers = _powers(pd.concat([runs[setup] for setup in measured]))
+    counted = {setup: _once(runs[setup], past.profiles, powers[setup]) for setup in measured}
+    probes = {setup: tuple(probes_of(store, found, powers).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
     suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
     last = own[own["setup"].isin(suffers)][["latency_ms", "stretch", "setup"]].itertuples(index=False, name=None)
@@ -228,30 +229,47 @@ def _n_networks(found: Iterable[int], profiles: Profiles) -> int:
     return sum(names[row] != SENTINEL for row in found)
 
 
-def _once(own: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
+def _once(own: pd.DataFrame, profiles: Profiles, suffers: float) -> pd.DataFrame:
     """Of every network with a profile one run, with what all say: see `pace.together`; `own` is as of `_measured`."""
     networks = list(zip(own["architecture"], own["img_size"], strict=True))
     own = own[[network in profiles.positions for network in networks]]
     noisy = own["verdict"] == "noisy"
     kept = [network for network in networks if network in profiles.positions]
-    told = together(kept, own["latency_ms"].tolist(), own["stretch"].tolist(), noisy.tolist())
+    told = together(kept, own["latency_ms"].tolist(), own["stretch"].tolist(), noisy.tolist(), suffers=suffers)
     stretches = pd.Series([one for _, one in told], dtype=object)
     chosen = own.iloc[[row for row, _ in told]]
     return chosen.assign(stretch=stretches.set_axis(chosen.index))
 
 
-def probes_of(store: Store, own: pd.DataFrame) -> dict[str, Probe]:
-    """By run, those rows of `own_latencies` as probes, in their order."""
-    details = _details(store, own["run_id"])
-    return {one["run_id"]: _probe(one, details[one["run_id"]]) for one in own.to_dict("records")}
+def probes_of(store: Store, own: pd.DataFrame, powers: Mapping[Setup, float] | None = None) -> dict[str, Probe]:
+    """By run, those rows of `own_latencies` as probes, in their order.
+
+    Args:
+        powers: What networks of each setup suffer of a slow machine, as of `pace.learned_suffering`; None learns it
+            from these runs.
+    """
+    details, powers = _details(store, own["run_id"]), _powers(own) if powers is None else powers
+    return {
+        one["run_id"]: _probe(one, details[one["run_id"]], powers[one["setup"]]) for one in own.to_dict("records")
+    }  # fmt: skip
 
 
-def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any]) -> Probe:
+def _powers(own: pd.DataFrame) -> dict[Setup, float]:
+    """By setup, what its networks suffer of a slow machine, as those runs tell."""
+    return {
+        cast(Setup, setup): learned_suffering(
+            list(zip(runs["architecture"], runs["img_size"], strict=True)), runs["stretch"].tolist()
+        )
+        for setup, runs in own.groupby("setup", sort=False)
+    }  # fmt: skip
+
+
+def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any], usual: float) -> Probe:
     operators = calibrating.operators_of(detail["operators"])
     on_tiles = one["setup"].precision != "fp32" and has_matrix_units(_json(detail["environment"]).get("isa") or ())
     return Probe(
         one["architecture"], int(one["img_size"]), float(one["latency_ms"]), operators, one["stretch"],
-        one["verdict"] == "noisy", suffering(operators, matrix_units=on_tiles),
+        one["verdict"] == "noisy", suffering(operators, matrix_units=on_tiles, usual=usual), on_tiles,
     )  # fmt: skip
 
 

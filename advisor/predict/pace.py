@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 
 from advisor.measure.run import RESTS, Measured, TimedOperator
 from advisor.measure.stretches import SUFFERED, Stretch, stretch
@@ -38,6 +39,10 @@ _ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 2.1, PRODUCT: 1.2, POINTWISE: 0.85}, 0.55
 # they are furthest apart.
 _COMMON_DOUBT, _OWN_DOUBT = 0.15, 0.15
 _NOISE = 0.04  # the same of two runs of a network at full pace
+# Of the power of a setup, before runs of its networks tell: that of eager mode was 0.7 on two cores of an Intel Xeon,
+# and 1.1 to 2.5 in ten calibrations on two of an AMD EPYC, whose neighbours seem to take its bandwidth more than its
+# time. And of two runs of one network beside each other, corrected by the right power.
+_UNKNOWN_POWER, _BESIDE = 0.3, 0.06
 DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
 _Series = tuple[list[float] | None, list[tuple[int, float]] | None]
 
@@ -96,16 +101,39 @@ def _at_full_pace_ms(latency_ms: Any, slowdowns: Any, suffers: Any) -> Any:
     return latency_ms / np.maximum(slowdowns, 1.0) ** suffers
 
 
-def suffering(operators: Sequence[TimedOperator], *, matrix_units: bool) -> float | None:
+def learned_suffering(networks: Sequence[Hashable], stretches: Sequence[Stretch | None]) -> float:
+    """The power of the machine's slowdown by which networks of a setup are slower, by runs of the same at two paces.
+
+    Every run is held beside that of its network at the fullest pace, by a loss that a disturbed one hardly moves.
+
+    Args:
+        networks: Of each run, comparable.
+        stretches: Of each run.
+    """
+    told = [(key, one.pulse_ms, one.latency_ms) for key, one in zip(networks, stretches, strict=True) if one]
+    runs = pd.DataFrame(told, columns=["network", "pulse", "ms"]).astype({"pulse": float, "ms": float})
+    fullest = runs.loc[runs.groupby("network")["pulse"].transform("idxmin")]
+    slower, longer = (np.log(runs[name].to_numpy() / fullest[name].to_numpy()) for name in ("pulse", "ms"))
+
+    def residuals(power: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.append((longer - power[0] * slower) / _BESIDE, (power[0] - SUFFERED) / _UNKNOWN_POWER)
+
+    return float(least_squares(residuals, [SUFFERED], loss="soft_l1", bounds=(0.0, np.inf)).x[0])
+
+
+def suffering(
+    operators: Sequence[TimedOperator], *, matrix_units: bool, usual: float = SUFFERED
+) -> float | None:  # fmt: skip
     """The power of the machine's slowdown by which a network is slower itself, by what its operators take.
 
     None where it depends on the operators and none was timed.
 
     Args:
         matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices.
+        usual: What networks of its setup suffer where they are not.
     """
     if not matrix_units:
-        return SUFFERED
+        return usual
     whole_ms = sum(o.count * o.time_ms for o in operators)
     if not whole_ms:
         return None
@@ -158,7 +186,7 @@ def full_pulse_ms(known: Sequence[float]) -> float | None:
 
 def together(
     networks: Sequence[Hashable], latencies_ms: Sequence[float], stretches: Sequence[Stretch | None],
-    noisy: Sequence[bool], full_ms: float | None = None,
+    noisy: Sequence[bool], full_ms: float | None = None, suffers: float = SUFFERED,
 ) -> list[tuple[int, Stretch | None]]:  # fmt: skip
     """What the runs of every network say, in order of network: which of them stands for it, and all beside the pulse.
 
@@ -170,10 +198,11 @@ def together(
         networks: Of each run, comparable.
         latencies_ms: Medians; they count where the stretch is not known.
         full_ms: As of `slowdowns`.
+        suffers: What is usual: runs are compared so.
     """
     full_ms = full_pulse_ms(least_ms(stretches)) if full_ms is None else full_ms
     each_ms = [
-        ms if one is None or full_ms is None else one.at(full_ms)
+        ms if one is None or full_ms is None else one.at(full_ms, suffers)
         for ms, one in zip(latencies_ms, stretches, strict=True)
     ]
     runs = pd.DataFrame({"network": list(networks), "ms": each_ms, "noisy": noisy})
@@ -224,15 +253,15 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
         probes: Of one setup.
         full_ms: As of `slowdowns`.
     """
+    usual = usual_suffering(probes)
     told = together(
         [probe.key for probe in probes], [probe.latency_ms for probe in probes], [probe.stretch for probe in probes],
-        [probe.noisy for probe in probes], full_ms,
+        [probe.noisy for probe in probes], full_ms, usual,
     )  # fmt: skip
     once = [replace(probes[row], stretch=of_all) for row, of_all in told]
     stretches = [probe.stretch for probe in once]
     slow = slowdowns(stretches, full_ms)
     here = np.array([one.latency_ms if one.stretch is None else one.stretch.latency_ms for one in once])
-    usual = usual_suffering(probes)
     suffers = [usual if probe.suffers is None else probe.suffers for probe in once]
     full = _at_full_pace_ms(here, slow, np.array(suffers))
     logs = np.log(np.maximum(slow, 1.0))

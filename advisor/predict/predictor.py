@@ -15,7 +15,6 @@ from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
 from advisor.errors import BadQuestion
-from advisor.measure.stretches import SUFFERED
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
@@ -245,7 +244,8 @@ class Predictor:
         self.unsure_ = {setup: np.array([probe.unsure for probe in given]) for setup, given in ordered.items()}
         # units that neighbours may use too scatter by more than the probes of a minute show
         self.usual_ = {setup: usual_suffering(given) for setup, given in ordered.items()}
-        self.narrowed_ = {setup: NARROWED if usual == SUFFERED else 1.0 for setup, usual in self.usual_.items()}
+        self.on_tiles_ = {setup: any(probe.matrix_units for probe in given) for setup, given in ordered.items()}
+        self.narrowed_ = {setup: 1.0 if on_tiles else NARROWED for setup, on_tiles in self.on_tiles_.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {
@@ -279,7 +279,7 @@ class Predictor:
     def suffers(self, setup: Setup) -> NDArray[np.float64]:
         """Shape (n_profiles,): what each network of the history suffers of a slow machine, see `pace.suffering`."""
         usual, own = self.usual_[setup], self.own_[setup]
-        told = own[0].suffers if own and usual != SUFFERED else None
+        told = own[0].suffers if own and self.on_tiles_[setup] else None
         return np.full(len(self.past.profiles), usual) if told is None else told
 
     def predict_quantiles(

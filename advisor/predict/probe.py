@@ -19,6 +19,8 @@ class Probe:
         noisy: Whether its measurement was.
         suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`; None where its
             run does not tell: it counts as what is usual in its setup then.
+        matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices, so
+            that networks suffer by what they are made of.
         slow: Logarithm of how much slower than at its full pace the machine was, where the latency is corrected for
             that and in doubt by as much (`pace`); else 0.
         unsure: Standard error of the logarithm of the latency, by the times of its run.
@@ -31,6 +33,7 @@ class Probe:
     stretch: Stretch | None = None
     noisy: bool = False
     suffers: float | None = None
+    matrix_units: bool = False
     slow: float = 0.0
     unsure: float = 0.0
 

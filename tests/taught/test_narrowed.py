@@ -27,7 +27,7 @@ def test_a_network_is_expected_nearer_to_its_operators_than_the_probes_are(
 ) -> None:
     """The same probes, on units that are the machine's own and on such as neighbours use too: both at full pace."""
     given = probes(profiles, rows)
-    shared = [replace(one, suffers=1.5 * SUFFERED) for one in given]
+    shared = [replace(one, suffers=1.5 * SUFFERED, matrix_units=True) for one in given]
     own, others = (Predictor(past, Prior()).fit({HERE: some}).posterior(HERE) for some in (given, shared))
     assert own.mean == pytest.approx(others.mean, abs=0.01)
     assert np.median(own.deviation / others.deviation) == pytest.approx(NARROWED, rel=0.02)
@@ -36,6 +36,6 @@ def test_a_network_is_expected_nearer_to_its_operators_than_the_probes_are(
 
 def test_it_is_not_where_no_probe_has_timed_operators(profiles: Profiles, past: History, rows: list[int]) -> None:
     given = [replace(one, operators=()) for one in probes(profiles, rows)]
-    shared = [replace(one, suffers=1.5 * SUFFERED) for one in given]
+    shared = [replace(one, suffers=1.5 * SUFFERED, matrix_units=True) for one in given]
     own, others = (Predictor(past, Prior()).fit({HERE: some}).posterior(HERE) for some in (given, shared))
     assert own.deviation == pytest.approx(others.deviation)

@@ -140,7 +140,8 @@ def test_networks_suffer_of_a_slow_machine_by_the_classes_that_they_are_made_of(
     eager, own, fast = linear_law(8), blocked(linear_law(9)), replace(HERE, runtime="openvino", precision="bf16")
     rest = fusing(eager)
     fused = [fused_probe(profiles, row, own, rest) for row in rows]
-    fused = [replace(one, suffers=suffering(one.operators, matrix_units=True)) for one in fused]
+    powers = [suffering(one.operators, matrix_units=True) for one in fused]
+    fused = [replace(one, suffers=power, matrix_units=True) for one, power in zip(fused, powers, strict=True)]
     learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: fused})
     kinds = kinds_of(profiles.operators)
     told = np.isin(np.array(KINDS)[kinds], TOLD_APART)
