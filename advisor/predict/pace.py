@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from advisor.measure.run import RESTS, Measured, TimedOperator
 from advisor.measure.stretches import SUFFERED, Stretch, stretch
@@ -110,6 +109,8 @@ def learned_suffering(networks: Sequence[Hashable], stretches: Sequence[Stretch 
         networks: Of each run, comparable.
         stretches: Of each run.
     """
+    from scipy.optimize import least_squares  # loads scipy, which other commands need not wait for
+
     told = [(key, one.pulse_ms, one.latency_ms) for key, one in zip(networks, stretches, strict=True) if one]
     runs = pd.DataFrame(told, columns=["network", "pulse", "ms"]).astype({"pulse": float, "ms": float})
     fullest = runs.loc[runs.groupby("network")["pulse"].transform("idxmin")]
