@@ -18,6 +18,7 @@ from advisor import workflows, workflows_calibrate, workflows_measure, workflows
 from advisor.evidence.store import Store
 from advisor.measure import lines, machine, models
 from advisor.measure.jobs import Jobs
+from advisor.measure.stretches import SUFFERED
 from advisor.predict.calibration import PREFIX, Asked
 from advisor.predict.history import History
 from advisor.predict.predictor import Prior
@@ -83,7 +84,8 @@ class Lab:
         """Store a calibration as the process would have made it; the ids of its probes' runs.
 
         Args:
-            pulses_ms: Of each run, sentinels too, in order; none where it is empty.
+            pulses_ms: Of each run, sentinels too, in order; none where it is empty. The sentinel, which runs twice,
+                suffers of them as networks do.
         """
         asked, here = replace(self.here, **changes), device or lines.plain(machine.machine("cpu"))
         threads = {"usable_threads": machine.usable_threads()}
@@ -93,8 +95,9 @@ class Lab:
         for i, request in enumerate([*around[:1], *requests, *around[1:]]):
             name = request.architecture
             pulse = {"pulse_ms": [pulses_ms[i]] * 2} if pulses_ms else {}
+            paced = (pulses_ms[i] / min(pulses_ms)) ** SUFFERED if pulses_ms and request in around else 1.0
             one = run_data.run(
-                f"20260701T{hour}{i:02d}00-000000-00000000", slower * self.law["latency_ms"].get(name, 5.0),
+                f"20260701T{hour}{i:02d}00-000000-00000000", slower * paced * self.law["latency_ms"].get(name, 5.0),
                 architecture=name, img_size=self.law["img_size"][name], device_id=here["device_id"],
                 reasons=("Busy.",) if name in noisy else (), started_at=f"2026-07-01T{hour}:{i:02d}:00+00:00",
                 sweep_id=prefix and f"{prefix}12345678-{hour}", job_id=f"{hour:06d}-00000000", threads=asked.threads,

@@ -116,8 +116,10 @@ def learned_suffering(networks: Sequence[Hashable], stretches: Sequence[Stretch 
     fullest = runs.loc[runs.groupby("network")["pulse"].transform("idxmin")]
     slower, longer = (np.log(runs[name].to_numpy() / fullest[name].to_numpy()) for name in ("pulse", "ms"))
 
+    unsure = np.hypot(_BESIDE, _OWN_DOUBT * slower)
+
     def residuals(power: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.append((longer - power[0] * slower) / _BESIDE, (power[0] - SUFFERED) / _UNKNOWN_POWER)
+        return np.append((longer - power[0] * slower) / unsure, (power[0] - SUFFERED) / _UNKNOWN_POWER)
 
     return float(least_squares(residuals, [SUFFERED], loss="soft_l1", bounds=(0.0, np.inf)).x[0])
 
