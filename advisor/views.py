@@ -86,7 +86,7 @@ def _known_as(frame: pd.DataFrame, axis: Axis) -> pd.Series[str]:
     if HIGH in frame:
         guesses = frame[frame["evidence"] == "predicted"]
         found.loc[guesses.index] = [
-            f"predicted, 90 % interval {low:,.3g}–{high:,.3g} ms"
+            f"predicted, 90 % interval {low:,.4g}–{high:,.4g} ms"
             for low, high in zip(guesses[LOW], guesses[HIGH], strict=True)
         ]
     return found

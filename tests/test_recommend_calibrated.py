@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from advisor import views, workflows, workflows_guesses, workflows_known
+from advisor.advice import predicted
 from advisor.errors import BadQuestion
 from advisor.evidence.store import Store
 from advisor.measure import machine as machines
@@ -161,6 +162,14 @@ def test_chart_and_slider_know_what_is_predicted(calibrated: Store) -> None:
     assert views.speed_steps(calibrated, HERE, "infer", "latency_ms")[-1] >= 200  # regnety_160 at 384 px
     assert views.has_predictions(calibrated, HERE, "infer")
     assert not views.has_predictions(calibrated, HERE, "train")
+
+
+def test_a_predicted_latency_of_seconds_is_told_in_whole_ms(calibrated: Store) -> None:
+    """Networks that large are predicted, as tf_efficientnet_l2 is: 1,781 ms, and no 1.78e+03."""
+    pick = ask(calibrated).pick
+    assert pick is not None and pick.evidence == "predicted"
+    slow = replace(pick, latency_lo90_ms=1780.6, latency_hi90_ms=5684.9)
+    assert predicted.interval_words(slow, "latency_ms") == "90 % interval 1,781–5,685 ms"
 
 
 def test_claims_are_not_checked_on_predictions(calibrated: Store) -> None:

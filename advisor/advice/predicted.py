@@ -142,7 +142,7 @@ def interval_words(one: Candidate, axis: Axis) -> str:
     low, high = one.interval_of(axis) or (None, None)
     if low is None or high is None:
         return "no interval"
-    return f"90 % interval {low:,.3g}–{high:,.3g} {METRICS[axis].unit}"
+    return f"90 % interval {low:,.4g}–{high:,.4g} {METRICS[axis].unit}"
 
 
 def percent(probability: float) -> str:
