@@ -12,7 +12,7 @@ import pandas as pd
 
 from advisor import workflows
 from advisor.advice import limits, measured
-from advisor.advice.predicted import HIGH, LOW
+from advisor.advice.predicted import HIGH, LOW, ends
 from advisor.advice.recommend import candidates
 from advisor.advice.setups import Axis, choose_runs, describe_setup
 from advisor.evidence.store import Store
@@ -86,7 +86,7 @@ def _known_as(frame: pd.DataFrame, axis: Axis) -> pd.Series[str]:
     if HIGH in frame:
         guesses = frame[frame["evidence"] == "predicted"]
         found.loc[guesses.index] = [
-            f"predicted, 90 % interval {low:,.4g}–{high:,.4g} ms"
+            f"predicted, 90 % interval {ends(low, high)} ms"
             for low, high in zip(guesses[LOW], guesses[HIGH], strict=True)
         ]
     return found

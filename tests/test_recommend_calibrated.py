@@ -170,6 +170,7 @@ def test_a_predicted_latency_of_seconds_is_told_in_whole_ms(calibrated: Store) -
     assert pick is not None and pick.evidence == "predicted"
     slow = replace(pick, latency_lo90_ms=1780.6, latency_hi90_ms=5684.9)
     assert predicted.interval_words(slow, "latency_ms") == "90 % interval 1,781–5,685 ms"
+    assert predicted.ends(8.333, 999.6) == "8.33–1,000"
 
 
 def test_claims_are_not_checked_on_predictions(calibrated: Store) -> None:

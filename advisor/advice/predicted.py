@@ -21,6 +21,7 @@ HELD_OUT = "families of the device's own results held out and predicted"
 LOW, HIGH = "latency_lo90_ms", "latency_hi90_ms"
 _90_WIDTH = 2 * 1.6448536269514722  # standard deviations of a normal between its 5 % and 95 % quantile
 _AS_LIKELY_AS_NOT = 0.5
+_WHOLE = 999.5  # three digits of it would be told as a power of ten
 _AS_GOOD_AS_SURE = 0.995  # shown as "over 99 %"; nothing is told apart beyond it
 _MOST_SHOWN = 5
 _below = np.vectorize(NormalDist().cdf, otypes=[float])  # scipy's would take 0.2 s to import at every start
@@ -142,7 +143,12 @@ def interval_words(one: Candidate, axis: Axis) -> str:
     low, high = one.interval_of(axis) or (None, None)
     if low is None or high is None:
         return "no interval"
-    return f"90 % interval {low:,.4g}–{high:,.4g} {METRICS[axis].unit}"
+    return f"90 % interval {ends(low, high)} {METRICS[axis].unit}"
+
+
+def ends(low: float, high: float) -> str:
+    """Both ends of the interval of a prediction in three digits, or whole numbers: '8.33–12', '1,781–5,685'."""
+    return "–".join(f"{end:.3g}" if end < _WHOLE else f"{end:,.0f}" for end in (low, high))
 
 
 def percent(probability: float) -> str:
