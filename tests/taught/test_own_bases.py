@@ -163,31 +163,14 @@ def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
     assert own_bases(profiles, {HERE: fused}, {HERE: rates}) == {HERE: []}, "what the rest is made of is not known"
 
 
-def test_networks_that_resample_are_doubted_where_no_probe_does(
-    profiles: Profiles, rates: NDArray[np.float64], rows: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    eager, fast = linear_law(8), replace(HERE, runtime="openvino")
-    given = {
-        HERE: [probe_of(profiles, row, eager) for row in rows],
-        fast: [fused_probe(profiles, row, linear_law(9), fusing(eager)) for row in rows],
-    }
-
-    def doubt() -> NDArray[np.float64]:
-        (base,) = own_bases(profiles, given, dict.fromkeys(given, rates))[fast]
-        return base.doubt
-
-    resamples = rest_steps.resampling_doubt_ms(profiles, np.array(rows), 1) > 0
-    assert resamples.any() and not resamples[rows].any()
-    doubted = doubt()
-    monkeypatch.setattr(own_bases_module, "resampling_doubt_ms", lambda *_: np.zeros(len(profiles)))
-    assert (doubted[resamples] > doubt()[resamples]).all()
-    assert np.array_equal(doubted[~resamples], doubt()[~resamples])
-
-
-@pytest.mark.parametrize("runtime", ["pytorch-eager", "openvino"])
-def test_networks_with_variances_are_doubted_where_no_probe_has_any(
-    runtime: str, profiles: Profiles, rates: NDArray[np.float64], rows: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("loops", "runtime"),
+    [("resampling_doubt_ms", "openvino"), ("variance_doubt_ms", "openvino"), ("variance_doubt_ms", "pytorch-eager")],
+)
+def test_networks_with_loops_that_may_be_slow_are_doubted_where_no_probe_has_any(
+    loops: str, runtime: str, profiles: Profiles, rates: NDArray[np.float64], rows: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     eager, asked = linear_law(8), replace(HERE, runtime=runtime)
     given = {HERE: [probe_of(profiles, row, eager) for row in rows]}
     if asked != HERE:
@@ -197,9 +180,9 @@ def test_networks_with_variances_are_doubted_where_no_probe_has_any(
         (base,) = own_bases(profiles, given, dict.fromkeys(given, rates))[asked]
         return base.doubt
 
-    has_some = rest_steps.variance_doubt_ms(profiles, np.array(rows), 1) > 0
+    has_some = getattr(rest_steps, loops)(profiles, np.array(rows), 1) > 0
     assert has_some.any() and not has_some[rows].any()
     doubted = doubt()
-    monkeypatch.setattr(own_bases_module, "variance_doubt_ms", lambda *_: np.zeros(len(profiles)))
+    monkeypatch.setattr(own_bases_module, loops, lambda *_: np.zeros(len(profiles)))
     assert (doubted[has_some] > doubt()[has_some]).all()
     assert np.array_equal(doubted[~has_some], doubt()[~has_some])
