@@ -36,6 +36,18 @@ def test_model_and_extensions_are_read_from_cpuinfo(tmp_path: Path) -> None:
     assert cpu.has_native_bf16(found.isa)
 
 
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("cpu family\t: 6\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R) Processor", "6.207"),
+        ("Features\t: asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c", "0x41.0xd0c"),
+        ("", None),
+    ],
+)
+def test_model_has_the_vendors_numbers(tmp_path: Path, text: str, model: str | None) -> None:
+    assert cpu.cpu(write(tmp_path, {"proc/cpuinfo": text})).model == model
+
+
 def test_arm_board_is_called_as_its_device_tree_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archspec.cpu.brand_string", lambda: None)
     files = {"proc/cpuinfo": "Features\t: fp asimd sve", "proc/device-tree/model": "Raspberry Pi 5 Model B\0"}

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def test_name_says_model_microarchitecture_and_cores() -> None:
     assert (found.name, found.kind, found.vendor) == ("Intel Core i7-12700H (alderlake), 14 cores", "cpu", "Intel")
     one = Cpu("AMD EPYC", "AMD", None, (), 1, 2)
     assert machines.cpu_machine(one, 2.0, "x86_64").name == "AMD EPYC, 1 core"
+    tiles = replace(one, isa=("avx512f", "amx"))
+    assert machines.cpu_machine(tiles, 2.0, "x86_64").name == "AMD EPYC (AMX), 1 core"
 
 
 def test_id_is_readable_and_ends_in_a_hash_of_the_facts() -> None:
@@ -51,8 +54,15 @@ def test_id_is_readable_and_ends_in_a_hash_of_the_facts() -> None:
         assert other.device_id != base
 
 
+@pytest.mark.parametrize("other", [{"isa": ("avx2", "avx512f", "amx")}, {"model": "6.207"}])
+def test_machines_of_a_cloud_that_calls_all_cpus_the_same_are_told_apart(other: dict[str, Any]) -> None:
+    cloud = Cpu("Intel Xeon", "Intel", "icelake", ("avx2", "avx512f"), 2, 2, "6.143")
+    known, found = (machines.cpu_machine(one, 24.0, "x86_64").device_id for one in (cloud, replace(cloud, **other)))
+    assert known != found
+
+
 def test_id_does_not_depend_on_what_a_newer_archspec_knows() -> None:
-    renamed = Cpu(I7.brand, I7.vendor, "alderlake-p", ("avx2", "avx_vnni"), 14, 20)
+    renamed = replace(I7, microarchitecture="alderlake-p")
     assert machines.cpu_machine(renamed, 16.0, "x86_64").device_id == machines.cpu_machine(I7, 16.0, "x86_64").device_id
 
 

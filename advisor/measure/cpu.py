@@ -17,12 +17,14 @@ from pathlib import Path
 import psutil
 
 ROOT = Path("/")
-# the extensions that decide how fast a network runs, as Linux names them -> as people do
+# The extensions that decide how fast a network runs, as Linux names them -> as people do. They are part of a machine's
+# id: a name more here makes machines that have it other ones.
 ISA = {
     "avx2": "avx2", "avx512f": "avx512f", "avx512_vnni": "avx512_vnni", "avx512_bf16": "avx512_bf16",
     "amx_tile": "amx", "amx_bf16": "amx_bf16", "asimd": "neon", "neon": "neon", "sve": "sve", "bf16": "bf16",
     "i8mm": "i8mm",
 }  # fmt: skip
+_NUMBERS = ("cpu family", "model", "CPU implementer", "CPU part")  # as Linux tells them of x86, and of ARM
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 # what vendors put around a model's name
 _NOISE = re.compile(
@@ -39,6 +41,8 @@ class Cpu:
         microarchitecture: archspec's name, e.g. "alderlake"; a level such as "x86_64_v4" where a hypervisor
             hides what tells it; None where unknown.
         isa: Extensions of `ISA` that are there, in its order.
+        model: The vendor's numbers for it, e.g. "6.207": what tells apart the CPUs of a cloud, whose hypervisor calls
+            all of them "Intel Xeon Processor"; None where Linux does not tell them.
     """
 
     brand: str
@@ -47,6 +51,7 @@ class Cpu:
     isa: tuple[str, ...]
     physical_cores: int
     logical_cores: int
+    model: str | None = None
 
 
 def read_text(path: Path) -> str | None:
@@ -76,6 +81,7 @@ def cpu(root: Path = ROOT) -> Cpu:
         isa=tuple(dict.fromkeys(shown for flag, shown in ISA.items() if flag in flags)),
         physical_cores=psutil.cpu_count(logical=False) or logical,
         logical_cores=logical,
+        model=".".join(said[name] for name in _NUMBERS if said.get(name)) or None,
     )
 
 

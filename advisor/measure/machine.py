@@ -77,10 +77,14 @@ def machine(target: str, *, library: Callable[[], Nvml | None] = graphics.nvml) 
 
 
 def cpu_machine(cpu: cpus.Cpu, memory_gb: float, architecture: str) -> Machine:
-    """The device that a CPU is. Its microarchitecture is no part of the id: newer archspecs know more of them."""
-    about = f" ({cpu.microarchitecture})" if cpu.microarchitecture else ""
+    """The device that a CPU is. Its microarchitecture is no part of the id: newer archspecs know more of them.
+
+    Its extensions are: clouds call CPUs of many kinds by one name, some with matrix units and some without.
+    """
+    told = [cpu.microarchitecture, "AMX" if cpus.has_matrix_units(cpu.isa) else None]
+    about = f" ({', '.join(filter(None, told))})" if any(told) else ""
     cores = f"{cpu.physical_cores} core{'s' if cpu.physical_cores > 1 else ''}"
-    facts = (cpu.brand, cpu.physical_cores, cpu.logical_cores, memory_gb, architecture)
+    facts = (cpu.brand, cpu.physical_cores, cpu.logical_cores, memory_gb, architecture, cpu.isa, cpu.model)
     return Machine(
         device_id=_device_id(f"{cpu.brand} {cpu.physical_cores}c {memory_gb:g}gb", facts),
         name=f"{cpu.brand}{about}, {cores}",
@@ -90,6 +94,7 @@ def cpu_machine(cpu: cpus.Cpu, memory_gb: float, architecture: str) -> Machine:
         details={
             "cpu": cpu.brand, "microarchitecture": cpu.microarchitecture, "architecture": architecture,
             "physical_cores": cpu.physical_cores, "logical_cores": cpu.logical_cores, "isa": list(cpu.isa),
+            "model": cpu.model,
         },
     )  # fmt: skip
 

@@ -325,6 +325,8 @@ def staleness(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...
     Only what was known then is compared.
     """
     if then["device_id"] != now["device_id"]:
+        if then["machine"] == now["machine"]:
+            return (f"It was made on another machine that is called {now['machine']} too: calibrate here.",)
         return (f"It was made on {then['machine']}, and this is {now['machine']}: calibrate here.",)
     found = []
     for name, value in then.items():
