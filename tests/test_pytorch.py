@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,9 +18,10 @@ pytest.importorskip("timm")
 from advisor.measure import protocol  # noqa: E402
 from advisor.measure.request import Request  # noqa: E402
 from advisor.measure.runtimes import compile as compiling  # noqa: E402
-from advisor.measure.runtimes import eager  # noqa: E402
+from advisor.measure.runtimes import compile_cache, eager  # noqa: E402
 from advisor.measure.runtimes.interface import CannotRun, Prepared  # noqa: E402
 from advisor.measure.workers import parity, timing  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 
 # -- eager mode --------------------------------------------------------------------------------------------
 
@@ -90,6 +96,56 @@ def test_a_compiled_network_computes_the_same_as_eager() -> None:
     assert said == ["compiling"]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
     assert parity.compare(expected, prepared.output(), precision="fp32", target="cpu").ok
+
+
+_COMPILES = """
+import sys, torch
+from advisor.measure.request import Request
+from advisor.measure.runtimes import compile
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model, example = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.SiLU()).eval(), torch.randn(2, 16)
+request = Request(architecture="made_up", runtime="pytorch-compile")
+print(compile.prepare(model, example, request, threads=1, say=lambda _: None).output().tolist())
+"""
+
+
+@pytest.mark.parametrize("kind", ["so", "o"])
+def test_a_kernel_that_was_half_written_is_compiled_again(tmp_path: Path, kind: str) -> None:
+    if compiling.missing() is not None:
+        pytest.skip("no C++ compiler")
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+
+    def output() -> str:
+        ran = subprocess.run(
+            [sys.executable, "-c", _COMPILES], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    expected, kernels = output(), [*tmp_path.rglob("*.so")]
+    assert kernels
+    for path in kernels:  # as a linker that is stopped leaves them
+        if kind == "o":
+            path.unlink()
+    for path in tmp_path.rglob(f"*.{kind}"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert output() == expected
+    assert all(path.stat().st_size > 1000 for path in tmp_path.rglob(f"*.{kind}"))
+
+
+def test_only_files_of_the_compilers_cache_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    kept, elsewhere = tmp_path / "cache/a/k.main.so", tmp_path / "lib.so"
+    kept.parent.mkdir(parents=True)
+    for path in (kept, elsewhere):
+        path.write_bytes(b"")
+    assert not compile_cache.forget_half_written(f"OSError: {elsewhere}: file too short")
+    assert not compile_cache.forget_half_written(f"OSError: {kept}: undefined symbol")
+    assert kept.exists() and elsewhere.exists()
+    assert compile_cache.forget_half_written(f"OSError: {kept}: file too short")
+    assert not kept.exists()
+    assert not compile_cache.forget_half_written(f"OSError: {kept}: file too short")
 
 
 def test_more_batch_sizes_than_the_compiler_keeps_are_all_compiled() -> None:
