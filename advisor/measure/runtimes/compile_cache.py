@@ -12,12 +12,12 @@ from pathlib import Path
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 MOST = 8  # of one network that are looked for: a compiler on two cores was writing two, if any
-_SIGNS = ("file too short", "file truncated", "file not recognized", "invalid ELF header")
-_KERNEL = re.compile(r"/[^\s:'\"]+\.(?:so|o)\b")
+_SIGNS = ("file too short", "cannot read file data", "invalid ELF header")  # it is empty, or ends within its header
+_KERNEL = re.compile(r"/[^\s:'\"]+\.so\b")
 
 
 def forget_half_written(said: str) -> bool:
-    """Remove the half-written kernels that a loader or linker complains of, and nothing outside the cache.
+    """Remove the half-written kernels that a loader complains of, and nothing outside the cache.
 
     Args:
         said: Its complaint, which names them.
