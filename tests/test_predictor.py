@@ -247,6 +247,22 @@ def test_operators_unlike_all_timed_ones_are_doubted_as_much_as_the_base_has_sur
     assert deviation(1.0) == pytest.approx(doubt, rel=0.25), "as it was expected to surprise, so it did"
 
 
+def test_three_probes_are_believed_whose_own_operators_were_timed(believed: Belief, profiles: Profiles) -> None:
+    """Where published devices tell the probes as well. What another setup's operators tell is no more likely."""
+    rows = np.array([0, 30, 60])
+    unlike = np.random.default_rng(0).normal(0, 0.5, len(profiles))
+    unlike[rows] = 0.0
+    true = np.exp(believed.mean + unlike)
+
+    def found(base: OwnBase) -> Posterior:
+        return posterior(believed, Prior(), rows, true[rows], np.arange(70, 120), [base])
+
+    base = own_base(true, rows, 0.0)
+    timed, guessed = found(base), found(replace(base, timed=False))
+    off, otherwise = (np.abs(one.mean - np.log(true[70:120])) for one in (timed, guessed))
+    assert np.median(off) < 0.3 * np.median(otherwise)
+
+
 def test_widening_widens_in_proportion(believed: Belief, profiles: Profiles) -> None:
     true, rows = invented(profiles, CPU, 31).latency_ms, np.arange(10)
     single, double = (posterior(believed, Prior(Scales(), w), rows, true[rows], rows + 20) for w in (1.0, 2.0))

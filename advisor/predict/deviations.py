@@ -59,6 +59,7 @@ class Deviations:
         return OwnBase(
             everywhere, base.at_probes + self.untaught[probes], np.hypot(base.doubt, self.doubt),
             np.hypot(base.probe_doubt, self.doubt[probes]), base.slow_doubt, base.suffers,
+            base.timed,
         )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from every timed operator the smooth function returns to 1, so that large operat
 and the doubt grows.
 
 In a setup of a device of which another one, its sibling, is known already,
-an operator's time = (what it takes there + laying out its weights, each times a factor of its class)
+an operator's time = (what it computes there + what it moves there + laying out its weights, each times a factor of its
+                      class)
                      x a smooth function of its shape.
 """
 
@@ -63,6 +64,7 @@ class Taught:
         timed_ms: Shape (n_probes,): that sum as it was timed; NaN where it was not.
         each_ms: Shape (n_operators,): of each row of the profiles' operators.
         times: Of any other operators.
+        moving: Of any operators, the share of that which is calls and values moved.
     """
 
     class_ms: NDArray[np.float64]
@@ -73,6 +75,7 @@ class Taught:
     timed_ms: NDArray[np.float64]
     each_ms: NDArray[np.float64]
     times: Times
+    moving: Times
 
 
 def usable(probe: Probe) -> bool:
@@ -109,7 +112,7 @@ def taught(
     if len(timed) < MIN_TIMED:
         return None
     points = _thinned(pd.concat([_followed(one, rows, batch_size, fused) for one in timed], ignore_index=True))
-    fitted = by_rates(points, np.array(rates)) if sibling is None else by_sibling(points, sibling.times)
+    fitted = by_rates(points, np.array(rates)) if sibling is None else by_sibling(points, sibling.times, sibling.moving)
     mean = fitted.with_activations(points)
     classes, everywhere = fitted.classes(points), fitted.classes(profiles.operators)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)
@@ -139,7 +142,7 @@ def taught(
         deviates, _ = smooth.of(operators, fitted.classes(operators), batch)
         return np.asarray(fitted.times(operators, batch) * np.exp(deviates))
 
-    return Taught(class_ms, doubt, slow_doubt, probe_ms, probe_doubt, timed_ms, each_ms, times)
+    return Taught(class_ms, doubt, slow_doubt, probe_ms, probe_doubt, timed_ms, each_ms, times, fitted.moving)
 
 
 def _by_the_others(

@@ -63,6 +63,7 @@ class OwnBase:
             were timed in slow moments alone. How well the base tells its probes says nothing of that.
         suffers: Shape (n_profiles,): what each network suffers of a slow machine where its multiply-adds are left to
             matrix units, see `pace.suffering`; None where its steps are not told apart.
+        timed: Whether operators were timed in that setup itself, not only in another one of the device.
     """
 
     everywhere: NDArray[np.float64]
@@ -71,6 +72,7 @@ class OwnBase:
     probe_doubt: NDArray[np.float64]
     slow_doubt: NDArray[np.float64]
     suffers: NDArray[np.float64] | None = None
+    timed: bool = True
 
 
 def own_bases(
@@ -158,7 +160,7 @@ def _of_sibling(lesson: Taught, profiles: Profiles, probes: Sequence[Probe], fus
     ones = np.ones(class_ms.shape[1])
     sums = with_factors(class_ms, rows, latency_ms, latency_ms, expected=ones, shrink=_SHRINK)
     doubt, slow_doubt = _beyond(lesson.doubt, np.median, rows), _beyond(lesson.slow_doubt, np.min, rows)
-    return OwnBase(np.log(sums.everywhere), np.log(sums.at_probes), doubt, np.zeros(len(rows)), slow_doubt)
+    return OwnBase(np.log(sums.everywhere), np.log(sums.at_probes), doubt, np.zeros(len(rows)), slow_doubt, timed=False)
 
 
 def _beyond(

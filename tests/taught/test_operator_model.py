@@ -267,6 +267,28 @@ def test_three_probes_teach_a_setup_whose_operators_are_those_of_a_known_one(
     assert np.median(beside.doubt) < np.median(alone.doubt)
 
 
+def test_three_probes_tell_what_is_moved_from_what_is_computed(
+    profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
+) -> None:
+    """In a setup that computes as fast as the known one, and takes a third of its time to call and to move values."""
+    law = linear_law(14)
+
+    def in_order(operators: pd.DataFrame) -> NDArray[np.float64]:
+        return law(operators) - 2 / 3 * law(operators.assign(macs=0))
+
+    eager = lesson(profiles, [probe_of(profiles, row, law) for row in rows], rates)
+    few = tuple(fused_probe(profiles, row, in_order, law) for row in rows[1::4])
+    told = np.isin(np.array(KINDS)[kinds_of(profiles.operators)], TOLD_APART)
+    true_ms, eager_ms = (
+        np.asarray(profiles.counts @ np.where(told, one(profiles.operators), 0.0)) for one in (in_order, law)
+    )
+    found = taught(profiles, few, tuple(rates), 1, TOLD_APART, eager)
+    assert found is not None
+    moves_most = true_ms < np.quantile(true_ms / eager_ms, 0.2) * eager_ms
+    assert np.median(errors(found, true_ms)) < 0.04
+    assert np.median(errors(found, true_ms)[moves_most]) < 0.025, "one factor for both is off by 5 %"
+
+
 def test_what_a_lesson_says_of_any_operators_is_what_it_says_of_those_of_the_profiles(
     profiles: Profiles, rates: NDArray[np.float64], rows: list[int]
 ) -> None:

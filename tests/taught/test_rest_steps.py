@@ -69,7 +69,7 @@ def test_three_probes_of_torch_compile_do(profiles: Profiles, rows: list[int]) -
         off_for(runtime, profiles, rows, speed=1.0, n_probes=3) for runtime in ("pytorch-compile", "onnxruntime")
     )
     assert compiled < 0.1
-    assert compiled < 0.7 * other
+    assert compiled < 0.8 * other
 
 
 def test_many_probes_correct_what_was_expected_of_torch_compile(profiles: Profiles, rows: list[int]) -> None:
