@@ -62,3 +62,9 @@ def metric(name: str) -> Metric:
         return METRICS[name]
     except KeyError:
         raise UnknownName("metric", name, METRICS) from None
+
+
+def percent(share: float) -> str:
+    """A share as whole percent, with a decimal below 10 %."""
+    shown = 100 * share
+    return f"{shown:.1f} %" if 0 < shown < 10 else f"{shown:.0f} %"

@@ -12,9 +12,9 @@ import pandas as pd
 from advisor.advice.pareto import pareto_front
 from advisor.measure.job_state import JobState
 from advisor.measure.machine import Machine
+from advisor.metrics import percent
 from advisor.predict.calibration import PREFIX, Asked, Calibration, drift_words, new_id
 from advisor.predict.known import Known
-from advisor.views_measure import percent
 
 if TYPE_CHECKING:
     from advisor.predict.foretold import Foretold, Step

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from advisor.measure.run import Load
-from advisor.views_measure import counted, percent
+from advisor.metrics import percent
+from advisor.views_measure import counted
 
 _INSTALL = {
     "pytorch-eager": "pip install torch torchvision timm",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from advisor.measure import lines
 from advisor.measure.run import Measured, OperatorClass, Parity, Run
-from advisor.metrics import METRICS
+from advisor.metrics import METRICS, percent
 
 _EAGER = "pytorch-eager"
 _BETWEEN = "between operators"  # as the worker names what is left of the time
@@ -30,12 +30,6 @@ def duration(seconds: float) -> str:
         return f"{max(seconds, 0):.0f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-def percent(share: float) -> str:
-    """A share as whole percent, with a decimal below 10 %."""
-    shown = 100 * share
-    return f"{shown:.1f} %" if 0 < shown < 10 else f"{shown:.0f} %"
 
 
 def counted(value: float) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from advisor.metrics import percent
 from advisor.predict.backtest_file import StoredBacktest
-from advisor.views_measure import percent
 
 _KINDS = {"cpu": "CPU", "gpu": "GPU", "edge_gpu": "edge GPU", "npu": "NPU", "soc": "phone", "iot": "IoT board"}
 _OURS, _SEARCH, _CHOSEN = "predictor", "predict, then confirm", "chosen"

@@ -21,6 +21,7 @@ from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
 from advisor.measure.stretches import Stretch
 from advisor.measure.sweep import MAX_DRIFT, SENTINEL, SENTINEL_LIMIT_S
+from advisor.metrics import percent
 from advisor.predict.columns import Setup
 from advisor.predict.pace import AT_FULL_PACE, full_pulse_ms, least_ms, slowdowns, stretch_of
 
@@ -249,10 +250,10 @@ class Calibration:
 
 
 def drift_words(drift: float) -> str:
-    """By how much a sentinel drifted: in percent, with a decimal below ten; a multiple as a factor."""
+    """By how much a sentinel drifted: in percent; a multiple as a factor."""
     if drift >= _AS_FACTOR:
         return f"a factor of {1 + drift:.0f}"
-    return f"{100 * drift:.1f} %" if 0 < 100 * drift < 10 else f"{100 * drift:.0f} %"
+    return percent(drift)
 
 
 def calibration(
