@@ -142,8 +142,9 @@ def _rates(
 def by_sibling(points: pd.DataFrame, sibling: Times, moving: Times) -> Fitted:
     """What operators take in the sibling, and laying out their weights, times factors of their class.
 
-    Computing has one, and calls and values that are moved another: a library that takes the same values in another
-    order need not bring them into its own for each operator, and then takes a third as long for a small convolution.
+    Computing has one, and calls and values that are moved another: a runtime that keeps values in the order which a
+    library wants does not have it bring them into that order for each operator. In `torch.compile` a pointwise
+    convolution takes about a third of eager mode's time for moving (two cores of an Intel Xeon), and no less for MACs.
     Classes without points have the factor that all have in common. Attention is one class: the sibling tells its parts
     apart already.
 

@@ -81,7 +81,7 @@ _WITHIN: _Steps = _STEPS | {
 # less as was seen on two EPYC cores. A network takes a quarter of a minute to compile there: few probes must do.
 _HALVES = dict.fromkeys((_PADS, _MOVES, _CLAMPS, _GELU, _SILU, _CURVES, _ATTENTION), 0.5)
 _FEW = dict.fromkeys((_NORMS, _LAYER_NORMS), 0.05)
-_HELD = 0.05  # machines differ: GELU takes there from a quarter of what it takes in eager mode to twice as much
+_HELD = 0.05  # loosely: GELU takes a quarter of eager mode's time on those, and 1.7 times as long on two of a Xeon
 _COMPILED: _Steps = {
     (BATCH_NORMS, "normalisation"): _Made({_BATCH_NORMS: 1.0, _WEIGHT_NORMS: 0.5}, usual=0.5, held=_HELD),
     (REST, "normalisation"): _STEPS[REST, "normalisation"]._replace(usual=0.5, held=_HELD),
