@@ -180,7 +180,7 @@ def path_table(path: Sequence[Confirmation]) -> pd.DataFrame:
             {
                 "#": f"{place}",
                 "Network": f"`{one.candidate.weights}` · {one.candidate.img_size} px",
-                METRICS[one.candidate.accuracy_name].title: METRICS[one.candidate.accuracy_name].show(
+                METRICS[one.candidate.accuracy_name].label: METRICS[one.candidate.accuracy_name].show(
                     one.candidate.accuracy
                 ),
                 "With": setup_of(one.candidate),
