@@ -10,7 +10,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
-from scipy.special import gammaln
 from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
@@ -26,14 +25,14 @@ from advisor.predict.profile import Profiles
 
 MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # The probes' own surprise widens or narrows every interval, as if so many earlier probes had been as expected: the
-# conjugate (inverse gamma) estimate of a common variance. The scales were learned from published devices, so that 20
-# probes have the last word on how far those hold of another one; a machine whose operators were timed is predicted
-# better than any of them, and a dozen probes are to have the last word on how much.
-_EXPECTED_OF_PUBLISHED, _EXPECTED_OF_OWN = 10.0, 4.0
-# A factor of standard deviations by own bases: probes are chosen to be unlike each other, so they surprise more than
-# other networks do. Without it, intervals of 90 % that 11 calibrations of one machine gave for eager mode held 95 % of
-# the latencies of 38 other networks; 0.86 would have held 90 % (`tests.benchmarks.coverage`).
-NARROWED = 0.85
+# conjugate (inverse gamma) estimate of a common variance, so that 20 probes have the last word on how far the scales,
+# learned from published devices, hold of another one.
+_EXPECTED_PROBES = 10.0
+# How far networks are expected to be from what a setup's own timed operators add up to, beside how far from published
+# columns: standard deviations. With 1, intervals of 90 % that calibrations of two cores of an Intel Xeon gave for eager
+# mode, ONNX Runtime, torch.compile and OpenVINO held 97 to 100 % of the latencies of some 40 other networks in each;
+# intervals 0.47 to 0.63 times as wide would have held 90 % (`tests.benchmarks.coverage`).
+FROM_TIMED = 0.55
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
 # any two devices do.
 _NEARNESS = (1.0, 0.5, 0.25)
@@ -97,8 +96,7 @@ class _Guesses:
         slow_doubts: Variances of the same shape, or 0, that how well the bases tell the probes says nothing of.
         at_doubts: Variances of the probes, shape (n_probes,), or 0.
         weight: Shape (n_bases,): log of what each weighs before the probes.
-        expected_probes: The strength of what is expected of how far they are off.
-        narrowed: A factor of how far that is by the probes' surprise, a standard deviation.
+        expected: How far networks are expected to be from them: a factor of the scales, a standard deviation.
         nearer: Whether a base that is nearer in its rates is so in single networks too, as two GPUs of one generation
             are. What a network takes beside the sum of its operators does not shrink with how well these are known:
             with it shrunk too, intervals come out too narrow.
@@ -111,8 +109,7 @@ class _Guesses:
     slow_doubts: NDArray[np.float64] | float
     at_doubts: NDArray[np.float64] | float
     weight: NDArray[np.float64]
-    expected_probes: float
-    narrowed: float
+    expected: float
     nearer: bool
 
 
@@ -120,7 +117,7 @@ class _Guesses:
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
     wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), slow: NDArray[np.float64] | None = None,
-    unsure: NDArray[np.float64] | float = 0.0, *, narrowed: float = NARROWED,
+    unsure: NDArray[np.float64] | float = 0.0, *, from_own: float = 1.0,
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
@@ -134,13 +131,13 @@ def posterior(
         slow: Shape (n_probes,): logarithms of how much slower than at its full pace the machine was; None where it was
             not. They are in doubt by as much, see `pace`.
         unsure: Shape (n_probes,): standard errors of the logarithms of their latencies, or of all.
-        narrowed: A factor of the standard deviations by own bases.
+        from_own: How far networks are expected to be from own bases, beside published ones: standard deviations.
     """
     scales, published = prior.scales, len(believed.bases)
     weights = _log_weights(published, len(own), _TIMED if all(base.timed for base in own) else None)
     here, there = believed.bases[:, rows], believed.bases[:, wanted]
     before = weights[:published]
-    groups = [_Guesses(here, here, there, 0.0, 0.0, 0.0, before, _EXPECTED_OF_PUBLISHED, 1.0, nearer=True)]
+    groups = [_Guesses(here, here, there, 0.0, 0.0, 0.0, before, 1.0, nearer=True)]
     if own:
         at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere for b in own])
         doubts, slow_doubts = (
@@ -151,7 +148,7 @@ def posterior(
         groups.append(
             _Guesses(
                 at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, slow_doubts, at_doubts,
-                weights[published:], _EXPECTED_OF_OWN, narrowed, nearer=False,
+                weights[published:], from_own, nearer=False,
             )
         )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
@@ -159,7 +156,7 @@ def posterior(
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
     suffered = doubt(np.zeros(len(rows)) if slow is None else slow)
     means, variances, evidence = [], [], []
-    for nearness, (noisiness, expected), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
+    for nearness, (noisiness, share), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
         noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
         spread = suffered + np.diag(noise + guesses.at_doubts + np.square(unsure) * np.ones(len(rows)))
@@ -172,11 +169,11 @@ def posterior(
         told = solve_triangular(lower, onto.T, lower=True)
         means.append(guesses.everywhere + left_over.T @ told)
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
-        surprise = _without_speed(lower, whitened)
-        common = (guesses.expected_probes + surprise) / (guesses.expected_probes + len(rows) - 1)
-        common *= guesses.narrowed**2
+        # in units of the variance that is expected
+        surprise = _without_speed(lower, whitened) / guesses.expected**2
+        common = guesses.expected**2 * (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
         variances.append(common[:, None] * (np.maximum(left, noise) + guesses.doubts) + guesses.slow_doubts)
-        evidence.append(_evidence(lower, surprise, guesses.expected_probes) + guesses.weight + np.log(expected))
+        evidence.append(_evidence(lower, surprise, guesses.expected) + guesses.weight + np.log(share))
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 
 
@@ -196,12 +193,12 @@ def _without_speed(lower: NDArray[np.float64], whitened: NDArray[np.float64]) ->
     return np.asarray(np.square(whitened).sum(axis=0) - np.square(speed @ whitened) / (speed @ speed))
 
 
-def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64], expected_probes: float) -> NDArray[np.float64]:
+def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64], expected: float) -> NDArray[np.float64]:
     """The log density of the probes for each base, with the common variance integrated out: a Student t of as many
     degrees of freedom as probes were expected, less a constant that all bases share."""
-    known, all_known = expected_probes, expected_probes + len(lower) - 1
-    constant = gammaln(all_known / 2) - gammaln(known / 2) - (len(lower) - 1) / 2 * np.log(known)
-    return np.asarray(constant - all_known / 2 * np.log1p(surprise / known) - np.log(np.diag(lower)).sum())
+    others = len(lower) - 1  # than the one that tells the common speed
+    tail = (_EXPECTED_PROBES + others) / 2 * np.log1p(surprise / _EXPECTED_PROBES)
+    return np.asarray(-tail - np.log(np.diag(lower)).sum() - others * np.log(expected))
 
 
 def _log_weights(n_bases: int, n_own: int, own_share: float | None) -> NDArray[np.float64]:
@@ -251,14 +248,19 @@ class Predictor:
         # units that neighbours may use too scatter by more than the probes of a minute show
         self.usual_ = {setup: usual_suffering(given) for setup, given in ordered.items()}
         self.on_tiles_ = {setup: any(probe.matrix_units for probe in given) for setup, given in ordered.items()}
-        self.narrowed_ = {setup: 1.0 if on_tiles else NARROWED for setup, on_tiles in self.on_tiles_.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {
             setup: [*bases, *self._deviating(setup, bases)]
             for setup, bases in own_bases(profiles, ordered, rates).items()
         }
+        self.from_own_ = {setup: self._from_own(setup) for setup in ordered}
         return self
+
+    def _from_own(self, setup: Setup) -> float:
+        """Not less than published columns are where it was never judged, nor where units are neighbours' too."""
+        own = self.own_[setup]
+        return FROM_TIMED if own and own[0].timed and not self.on_tiles_[setup] else 1.0
 
     def _deviating(self, setup: Setup, bases: Sequence[OwnBase]) -> list[OwnBase]:
         """The same guesses with all networks as far from them as they were in that setup of each other machine."""
@@ -279,7 +281,7 @@ class Predictor:
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
         return posterior(
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
-            self.slow_[setup], self.unsure_[setup], narrowed=self.narrowed_[setup],
+            self.slow_[setup], self.unsure_[setup], from_own=self.from_own_[setup],
         )  # fmt: skip
 
     def suffers(self, setup: Setup) -> NDArray[np.float64]:

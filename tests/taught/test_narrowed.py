@@ -9,7 +9,7 @@ import pytest
 
 from advisor.measure.stretches import SUFFERED
 from advisor.predict.history import History
-from advisor.predict.predictor import NARROWED, Predictor, Prior
+from advisor.predict.predictor import FROM_TIMED, Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from tests.invented_devices import setup_of
@@ -22,7 +22,7 @@ def probes(profiles: Profiles, rows: list[int]) -> list[Probe]:
     return [probe_of(profiles, row, linear_law(1)) for row in rows]
 
 
-def test_a_network_is_expected_nearer_to_its_operators_than_the_probes_are(
+def test_a_network_is_expected_nearer_to_its_operators_than_to_published_devices(
     profiles: Profiles, past: History, rows: list[int]
 ) -> None:
     """The same probes, on units that are the machine's own and on such as neighbours use too: both at full pace."""
@@ -30,8 +30,9 @@ def test_a_network_is_expected_nearer_to_its_operators_than_the_probes_are(
     shared = [replace(one, suffers=1.5 * SUFFERED, matrix_units=True) for one in given]
     own, others = (Predictor(past, Prior()).fit({HERE: some}).posterior(HERE) for some in (given, shared))
     assert own.mean == pytest.approx(others.mean, abs=0.01)
-    assert np.median(own.deviation / others.deviation) == pytest.approx(NARROWED, rel=0.02)
     assert (own.deviation < others.deviation).all()
+    # what the probes surprise, and how far bases are apart, is the same for both
+    assert FROM_TIMED < np.median(own.deviation / others.deviation) < 0.7
 
 
 def test_it_is_not_where_no_probe_has_timed_operators(profiles: Profiles, past: History, rows: list[int]) -> None:
