@@ -4,9 +4,9 @@
 
 HOMEs are ADVISOR_HOMEs of one machine, as `tests.benchmarks.prediction --home` leaves them. Each calibration predicts
 from its own probes alone, as before anything else was measured; what it is held against is what all measurements in
-those stores say of a network at the machine's full pace; networks of data/deviations.csv in that setup are left out,
-since predictions know them. A factor below 1 says that intervals so much narrower, on the scale of
-logarithms, would have held 90 %.
+those stores say of a network at the pace that the calibration takes for the full one, which what is shown does not
+depend on; networks of data/deviations.csv in that setup are left out, since predictions know them. A factor below 1
+says that intervals so much narrower, on the scale of logarithms, would have held 90 %.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from advisor.evidence.store import Store
 from advisor.predict.calibration import PREFIX
 from advisor.predict.deviations import key_of
 from advisor.predict.known import Known
-from advisor.predict.pace import full_pulse_ms, least_ms
 from advisor.workflows import DATA
 from tests.benchmarks.as_measured import at_full_pace_ms
 from tests.benchmarks.prediction import told
@@ -39,10 +38,10 @@ def _measured(stores: list[Store]) -> pd.DataFrame:
     return own.assign(key=own["setup"].map(key_of))
 
 
-def _off(known: Known, measured: pd.DataFrame, full_ms: float | None) -> NDArray[np.float64]:
+def _off(known: Known, measured: pd.DataFrame) -> NDArray[np.float64]:
     """Standard deviations between what is believed of a network and what it took, of all that it was not told."""
     here = measured[measured["key"] == key_of(known.setup)]
-    found = at_full_pace_ms(known, here, set(range(len(known.profiles))) - told(known), full_ms)
+    found = at_full_pace_ms(known, here, set(range(len(known.profiles))) - told(known), known.full_ms)
     rows = list(found)
     wrong = np.log(list(found.values())) - known.posterior.mean[rows]
     return np.asarray(np.abs(wrong) / known.posterior.deviation[rows])
@@ -56,12 +55,11 @@ def main(homes: tuple[Path, ...], runtime: str, precision: str) -> None:
     """Print what the intervals of each calibration held, and all together."""
     stores = [Store(home, DATA) for home in homes]
     measured, all_off = _measured(stores), []
-    full_ms = full_pulse_ms(least_ms(measured["stretch"].tolist()))
     for store in stores:
         runs = workflows_measure.runs(store)
         before = min(runs.loc[~runs["sweep_id"].str.startswith(PREFIX), "run_id"], default=None)
         for known in workflows_known.known(store, runtime=runtime, precision=precision, before=before):
-            if len(off := _off(known, measured, full_ms)):
+            if len(off := _off(known, measured)):
                 all_off.append(off)
                 print(f"{store.home.name:20s} {known.n_probes:3d} probes {_said(off)}")
     if not all_off:
