@@ -247,6 +247,23 @@ def test_operators_unlike_all_timed_ones_are_doubted_as_much_as_the_base_has_sur
     assert deviation(1.0) == pytest.approx(doubt, rel=0.25), "as it was expected to surprise, so it did"
 
 
+def test_networks_like_the_probes_are_as_far_off_as_the_base_is_of_these_by_all_that_was_timed(
+    believed: Belief, profiles: Profiles
+) -> None:
+    """What the other probes alone tell of each says how far networks are off that are unlike all."""
+    true = np.exp(np.random.default_rng(0).normal(3, 1, len(profiles)))
+    rows = np.arange(0, 120, 10)
+    off = np.where(np.arange(len(rows)) % 2, 0.1, -0.1)
+
+    def deviation(by_others: float, by_all: float) -> float:
+        base = own_base(true, rows, by_others * off)
+        base.everywhere[rows] += by_all * off
+        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base], from_own=FROM_TIMED)
+        return float(np.median(found.deviation))
+
+    assert deviation(1.0, 1.0) > 1.2 * deviation(1.0, 0.0)
+
+
 def test_three_probes_are_believed_whose_own_operators_were_timed(believed: Belief, profiles: Profiles) -> None:
     """Where published devices tell the probes as well. What another setup's operators tell is no more likely."""
     rows = np.array([0, 30, 60])

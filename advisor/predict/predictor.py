@@ -29,13 +29,16 @@ MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # learned from published devices, hold of another one.
 _EXPECTED_PROBES = 10.0
 # How far networks are expected to be from what a setup's own timed operators add up to, beside how far from published
-# columns: standard deviations. With 1, intervals of 90 % that 15 calibrations of two cores of an Intel Xeon gave for
-# eager mode, ONNX Runtime, torch.compile and OpenVINO held 98 to 100 % of the latencies of 56 to 77 other networks in
-# each; intervals 0.47 to 0.51 times as wide would have held 90 % (`tests.benchmarks.coverage`).
+# columns: standard deviations. With 1, intervals of 90 % that calibrations of two cores of an Intel Xeon (19 of eager
+# mode, 4 to 6 of the others) gave for eager mode, ONNX Runtime, torch.compile and OpenVINO held 99 to 100 % of the
+# latencies of 75 to 92 other networks in each; intervals 0.51 to 0.54 times as wide would have held 90 %
+# (`tests.benchmarks.coverage`).
 FROM_TIMED = 0.5
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
-# any two devices do.
-_NEARNESS = (1.0, 0.5, 0.25)
+# any two devices do. The shares are what is expected before the probes are seen: of a setup's own timed operators, what
+# a dozen probes of eager mode, ONNX Runtime and OpenVINO gave each on average; three do not show it.
+_NEARNESS = {1.0: 1 / 3, 0.5: 1 / 3, 0.25: 1 / 3}
+_NEARNESS_OF_TIMED = {1.0: 0.05, 0.5: 0.2, 0.25: 0.75}
 # How much noisier than published figures the probes may be, whatever the setup is like: a machine that others use too
 # changes its pace by a fifth from one minute to the next.
 # The shares are what is expected of a setup before its probes are seen.
@@ -97,6 +100,7 @@ class _Guesses:
         at_doubts: Variances of the probes, shape (n_probes,), or 0.
         weight: Shape (n_bases,): log of what each weighs before the probes.
         expected: How far networks are expected to be from them: a factor of the scales, a standard deviation.
+        nearness: Of every nearness, the share that is expected.
         nearer: Whether a base that is nearer in its rates is so in single networks too, as two GPUs of one generation
             are. What a network takes beside the sum of its operators does not shrink with how well these are known:
             with it shrunk too, intervals come out too narrow.
@@ -110,6 +114,7 @@ class _Guesses:
     at_doubts: NDArray[np.float64] | float
     weight: NDArray[np.float64]
     expected: float
+    nearness: Mapping[float, float]
     nearer: bool
 
 
@@ -134,10 +139,11 @@ def posterior(
         from_own: How far networks are expected to be from own bases, beside published ones: standard deviations.
     """
     scales, published = prior.scales, len(believed.bases)
-    weights = _log_weights(published, len(own), _TIMED if all(base.timed for base in own) else None)
+    timed = all(base.timed for base in own)
+    weights = _log_weights(published, len(own), _TIMED if timed else None)
     here, there = believed.bases[:, rows], believed.bases[:, wanted]
     before = weights[:published]
-    groups = [_Guesses(here, here, there, 0.0, 0.0, 0.0, before, 1.0, nearer=True)]
+    groups = [_Guesses(here, here, there, 0.0, 0.0, 0.0, before, 1.0, _NEARNESS, nearer=True)]
     if own:
         at_probes, everywhere = np.vstack([b.at_probes for b in own]), np.vstack([b.everywhere for b in own])
         doubts, slow_doubts = (
@@ -148,7 +154,7 @@ def posterior(
         groups.append(
             _Guesses(
                 at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, slow_doubts, at_doubts,
-                weights[published:], from_own, nearer=False,
+                weights[published:], from_own, _NEARNESS_OF_TIMED if timed else _NEARNESS, nearer=False,
             )
         )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
@@ -157,9 +163,10 @@ def posterior(
     suffered = doubt(np.zeros(len(rows)) if slow is None else slow)
     means, variances, evidence = [], [], []
     for nearness, (noisiness, share), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
-        near, own_near = nearness**2, nearness**2 if guesses.nearer else 1.0
-        noise = max(nearness * noisiness * scales.noise, _LEAST_NOISE) ** 2
-        spread = suffered + np.diag(noise + guesses.at_doubts + np.square(unsure) * np.ones(len(rows)))
+        near, own_near = np.square([nearness, nearness if guesses.nearer else 1.0]) * guesses.expected**2
+        noise = (guesses.expected * max(nearness * noisiness * scales.noise, _LEAST_NOISE)) ** 2
+        at_doubts = guesses.expected**2 * guesses.at_doubts + np.square(unsure)
+        spread = suffered + np.diag(noise + at_doubts * np.ones(len(rows)))
         lower = cholesky(SPEED**2 + near * shared + own_near * particular + spread, lower=True)
         whitened, left_over = (
             solve_triangular(lower, (np.log(latency_ms) - of_probes).T, lower=True)
@@ -169,11 +176,14 @@ def posterior(
         told = solve_triangular(lower, onto.T, lower=True)
         means.append(guesses.everywhere + left_over.T @ told)
         left = SPEED**2 + near * alone_shared + own_near * alone_particular + noise - np.square(told).sum(axis=0)
-        # in units of the variance that is expected
-        surprise = _without_speed(lower, whitened) / guesses.expected**2
-        common = guesses.expected**2 * (_EXPECTED_PROBES + surprise) / (_EXPECTED_PROBES + len(rows) - 1)
-        variances.append(common[:, None] * (np.maximum(left, noise) + guesses.doubts) + guesses.slow_doubts)
-        evidence.append(_evidence(lower, surprise, guesses.expected) + guesses.weight + np.log(share))
+        # What others do not tell of a probe says how far networks are off that are unlike all probes; what not even it
+        # tells of itself, how far those are that are like one.
+        surprises = [_without_speed(lower, off) for off in (whitened, left_over)]
+        unlike, like = ((_EXPECTED_PROBES + one[:, None]) / (_EXPECTED_PROBES + len(rows) - 1) for one in surprises)
+        doubted = unlike * guesses.expected**2 * guesses.doubts
+        variances.append(like * np.maximum(left, noise) + doubted + guesses.slow_doubts)
+        expected = guesses.weight + np.log(share * guesses.nearness[nearness])
+        evidence.append(_evidence(lower, surprises[0]) + expected)
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 
 
@@ -193,12 +203,11 @@ def _without_speed(lower: NDArray[np.float64], whitened: NDArray[np.float64]) ->
     return np.asarray(np.square(whitened).sum(axis=0) - np.square(speed @ whitened) / (speed @ speed))
 
 
-def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64], expected: float) -> NDArray[np.float64]:
+def _evidence(lower: NDArray[np.float64], surprise: NDArray[np.float64]) -> NDArray[np.float64]:
     """The log density of the probes for each base, with the common variance integrated out: a Student t of as many
     degrees of freedom as probes were expected, less a constant that all bases share."""
-    others = len(lower) - 1  # than the one that tells the common speed
-    tail = (_EXPECTED_PROBES + others) / 2 * np.log1p(surprise / _EXPECTED_PROBES)
-    return np.asarray(-tail - np.log(np.diag(lower)).sum() - others * np.log(expected))
+    tail = (_EXPECTED_PROBES + len(lower) - 1) / 2 * np.log1p(surprise / _EXPECTED_PROBES)
+    return np.asarray(-tail - np.log(np.diag(lower)).sum())
 
 
 def _log_weights(n_bases: int, n_own: int, own_share: float | None) -> NDArray[np.float64]:
