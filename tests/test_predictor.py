@@ -16,7 +16,7 @@ from advisor.predict.columns import FOLDED, columns
 from advisor.predict.costs import KINDS, TERMS, costs
 from advisor.predict.history import History, history
 from advisor.predict.own_bases import OwnBase
-from advisor.predict.predictor import FROM_TIMED, Posterior, Predictor, Prior, Probe, posterior
+from advisor.predict.predictor import Posterior, Predictor, Prior, Probe, posterior
 from advisor.predict.priors import learned
 from advisor.predict.probes import CHEAP, chosen
 from advisor.predict.profile import Profiles
@@ -239,7 +239,7 @@ def test_operators_unlike_all_timed_ones_are_doubted_as_much_as_the_base_has_sur
 
     def deviation(surprise: float) -> float:
         base = own_base(true, rows, surprise * off, doubt=doubt, probe_doubt=doubt)
-        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base], from_own=FROM_TIMED)
+        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base])
         return float(np.median(found.deviation))
 
     assert deviation(0.0) < 0.7 * doubt
@@ -258,7 +258,7 @@ def test_networks_like_the_probes_are_as_far_off_as_the_base_is_of_these_by_all_
     def deviation(by_others: float, by_all: float) -> float:
         base = own_base(true, rows, by_others * off)
         base.everywhere[rows] += by_all * off
-        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base], from_own=FROM_TIMED)
+        found = posterior(believed, Prior(), rows, true[rows], rows + 5, [base])
         return float(np.median(found.deviation))
 
     assert deviation(1.0, 1.0) > 1.2 * deviation(1.0, 0.0)

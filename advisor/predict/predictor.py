@@ -122,7 +122,7 @@ class _Guesses:
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
     wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), slow: NDArray[np.float64] | None = None,
-    unsure: NDArray[np.float64] | float = 0.0, *, from_own: float = 1.0,
+    unsure: NDArray[np.float64] | float = 0.0, *, on_tiles: bool = False,
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
 
@@ -136,7 +136,8 @@ def posterior(
         slow: Shape (n_probes,): logarithms of how much slower than at its full pace the machine was; None where it was
             not. They are in doubt by as much, see `pace`.
         unsure: Shape (n_probes,): standard errors of the logarithms of their latencies, or of all.
-        from_own: How far networks are expected to be from own bases, beside published ones: standard deviations.
+        on_tiles: Whether units that neighbours may use too do the work: how far networks are from own bases there was
+            not judged, and is expected to be as far as from published ones.
     """
     scales, published = prior.scales, len(believed.bases)
     timed = all(base.timed for base in own)
@@ -154,7 +155,8 @@ def posterior(
         groups.append(
             _Guesses(
                 at_probes, everywhere[:, rows], everywhere[:, wanted], doubts, slow_doubts, at_doubts,
-                weights[published:], from_own, _NEARNESS_OF_TIMED if timed else _NEARNESS, nearer=False,
+                weights[published:], FROM_TIMED if timed and not on_tiles else 1.0,
+                _NEARNESS_OF_TIMED if timed else _NEARNESS, nearer=False,
             )
         )  # fmt: skip
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
@@ -182,8 +184,8 @@ def posterior(
         unlike, like = ((_EXPECTED_PROBES + one[:, None]) / (_EXPECTED_PROBES + len(rows) - 1) for one in surprises)
         doubted = unlike * guesses.expected**2 * guesses.doubts
         variances.append(like * np.maximum(left, noise) + doubted + guesses.slow_doubts)
-        expected = guesses.weight + np.log(share * guesses.nearness[nearness])
-        evidence.append(_evidence(lower, surprises[0]) + expected)
+        weight = guesses.weight + np.log(share * guesses.nearness[nearness])
+        evidence.append(_evidence(lower, surprises[0]) + weight)
     return _averaged(np.vstack(means), np.vstack(variances), np.concatenate(evidence), prior.widening)
 
 
@@ -263,13 +265,7 @@ class Predictor:
             setup: [*bases, *self._deviating(setup, bases)]
             for setup, bases in own_bases(profiles, ordered, rates).items()
         }
-        self.from_own_ = {setup: self._from_own(setup) for setup in ordered}
         return self
-
-    def _from_own(self, setup: Setup) -> float:
-        """Not less than published columns are where it was never judged, nor where units are neighbours' too."""
-        own = self.own_[setup]
-        return FROM_TIMED if own and own[0].timed and not self.on_tiles_[setup] else 1.0
 
     def _deviating(self, setup: Setup, bases: Sequence[OwnBase]) -> list[OwnBase]:
         """The same guesses with all networks as far from them as they were in that setup of each other machine."""
@@ -290,7 +286,7 @@ class Predictor:
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
         return posterior(
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
-            self.slow_[setup], self.unsure_[setup], from_own=self.from_own_[setup],
+            self.slow_[setup], self.unsure_[setup], on_tiles=self.on_tiles_[setup],
         )  # fmt: skip
 
     def suffers(self, setup: Setup) -> NDArray[np.float64]:
