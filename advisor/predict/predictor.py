@@ -29,9 +29,9 @@ MIN_PROBES = 3  # fewer do not show whether the setup is like any other
 # learned from published devices, hold of another one.
 _EXPECTED_PROBES = 10.0
 # How far networks are expected to be from what a setup's own timed operators add up to, beside how far from published
-# columns: standard deviations. With 1, intervals of 90 % that calibrations of two cores of an Intel Xeon (19 of eager
-# mode, 4 to 6 of the others) gave for eager mode, ONNX Runtime, torch.compile and OpenVINO held 99 to 100 % of the
-# latencies of 75 to 92 other networks in each; intervals 0.51 to 0.54 times as wide would have held 90 %
+# columns: standard deviations. With 1, intervals of 90 % that calibrations of two cores of an Intel Xeon (21 of eager
+# mode, 4 to 7 of the others) gave for eager mode, ONNX Runtime, torch.compile and OpenVINO held 99 to 100 % of the
+# latencies of 75 to 106 other networks in each; intervals 0.47 to 0.54 times as wide would have held 90 %
 # (`tests.benchmarks.coverage`).
 FROM_TIMED = 0.5
 # How near a setup may be to a base, as a factor of all scales: two GPUs of one generation deviate by a fifth of what
