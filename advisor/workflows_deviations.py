@@ -117,7 +117,7 @@ def _lessons(store: Store) -> list[_Lesson]:
     return [
         _lesson(predictor, setup, devices[setup], at_full_pace([*probes[setup], *given], full_ms))
         for setup in probes if predictor.own_[setup]
-        for there in [workflows_known.probes_of(store, others[others["setup"] == setup], predictor.usual_).values()]
+        for there in [workflows_known.probes_of(store, others[others["setup"] == setup], predictor.suffering_).values()]
         for given in [_telling(there, predictor, setup)]
     ]  # fmt: skip
 

@@ -92,7 +92,7 @@ class Case:
 
     @cached_property
     def suffers(self) -> NDArray[np.float64]:
-        """What each option suffers of a slow machine, see `pace.suffering`."""
+        """What each option suffers of a slow machine, see `suffering`."""
         each = [one.each_suffers for one in self.knowns]
         places = zip(self.options.known.tolist(), self.options.row.tolist(), strict=True)
         return np.array([each[place][row] for place, row in places])

@@ -6,13 +6,15 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from advisor import workflows_known, workflows_predict
 from advisor.evidence.store import Store
 from advisor.measure.sweep import SENTINEL
+from advisor.predict import suffering
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known
-from advisor.predict.pace import unlike_suffering, usual_suffering
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import of_last
@@ -105,9 +107,10 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     past, prior = workflows_predict.published(store)
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
-    usual, suffers = usual_suffering(probes), learned.suffers(setup)
+    usual, suffers = suffering.usual(probes), learned.suffers(setup)
     slowness = of_last(((one.latency_ms, one.stretch, usual) for one in reversed(probes)), learned.full_ms_)
-    unlike = unlike_suffering(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
+    shown = suffering.unlike(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
+    unlike = float(np.hypot(shown, probes[0].suffering.doubt))
     return slowness.of(learned.posterior(setup), suffers, unlike), past.profiles
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 
 from advisor import workflows_measure, workflows_predict
@@ -16,12 +17,14 @@ from advisor.evidence.store import Store
 from advisor.measure import gpu, machine, models, rows
 from advisor.measure.cpu import has_matrix_units
 from advisor.measure.request import IMG_SIZES, RUNTIMES
+from advisor.measure.stretches import Stretch
 from advisor.measure.sweep import SENTINEL
 from advisor.predict import calibration as calibrating
+from advisor.predict import suffering
 from advisor.predict.calibration import Calibration
 from advisor.predict.columns import Setup
 from advisor.predict.known import Known, MeasuredHere, Prediction
-from advisor.predict.pace import learned_suffering, least_ms, stored_stretch, suffering, together, usual_suffering
+from advisor.predict.pace import least_ms, stored_stretch, together
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles, joined
 from advisor.predict.slowness import FULL_PACE, of_last
@@ -184,11 +187,11 @@ def _known(
     measured = {setup: found for setup, found in measured.items() if _n_networks(found, past.profiles) >= MIN_PROBES}
     if not measured:
         return ()
-    powers = _powers(pd.concat([runs[setup] for setup in measured]))
-    counted = {setup: _once(runs[setup], past.profiles, powers[setup]) for setup in measured}
+    powers = powers_of(pd.concat([runs[setup] for setup in measured]), past.profiles)
+    counted = {setup: _once(runs[setup], past.profiles, powers[setup].usual) for setup in measured}
     probes = {setup: tuple(probes_of(store, found, powers).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
-    suffers = {setup: usual_suffering(given) for setup, given in probes.items()}
+    suffers = {setup: suffering.usual(given) for setup, given in probes.items()}
     last = own[own["setup"].isin(suffers)][["latency_ms", "stretch", "setup"]].itertuples(index=False, name=None)
     slowness = of_last(((ms, stretch, suffers[setup]) for ms, stretch, setup in last), predictor.full_ms_)
     return tuple(
@@ -241,35 +244,47 @@ def _once(own: pd.DataFrame, profiles: Profiles, suffers: float) -> pd.DataFrame
     return chosen.assign(stretch=stretches.set_axis(chosen.index))
 
 
-def probes_of(store: Store, own: pd.DataFrame, powers: Mapping[Setup, float] | None = None) -> dict[str, Probe]:
+def probes_of(
+    store: Store, own: pd.DataFrame, powers: Mapping[Setup, suffering.Suffering] | None = None
+) -> dict[str, Probe]:  # fmt: skip
     """By run, those rows of `own_latencies` as probes, in their order.
 
     Args:
-        powers: What networks of each setup suffer of a slow machine, as of `pace.learned_suffering`; None learns it
-            from these runs.
+        powers: What networks of each setup suffer of a slow machine; None learns it from these runs.
     """
-    details, powers = _details(store, own["run_id"]), _powers(own) if powers is None else powers
+    details = _details(store, own["run_id"])
+    if powers is None:
+        powers = powers_of(own, workflows_predict.profiles())
     return {
         one["run_id"]: _probe(one, details[one["run_id"]], powers[one["setup"]]) for one in own.to_dict("records")
     }  # fmt: skip
 
 
-def _powers(own: pd.DataFrame) -> dict[Setup, float]:
+def powers_of(own: pd.DataFrame, profiles: Profiles) -> dict[Setup, suffering.Suffering]:
     """By setup, what its networks suffer of a slow machine, as those runs tell."""
     return {
-        cast(Setup, setup): learned_suffering(
-            list(zip(runs["architecture"], runs["img_size"], strict=True)), runs["stretch"].tolist()
-        )
+        cast(Setup, setup): suffering.learned(*told_of(runs, profiles))
         for setup, runs in own.groupby("setup", sort=False)
-    }  # fmt: skip
+    }
 
 
-def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any], usual: float) -> Probe:
+def told_of(
+    runs: pd.DataFrame, profiles: Profiles
+) -> tuple[list[tuple[str, int]], list[Stretch | None], list[float]]:  # fmt: skip
+    """What `suffering.learned` learns from: of each of those rows of `own_latencies` network, stretch, operators."""
+    networks = list(zip(runs["architecture"], runs["img_size"], strict=True))
+    rows = [profiles.positions.get(network) for network in networks]
+    counts = [np.nan if row is None else float(profiles.n_operators[row]) for row in rows]
+    return networks, runs["stretch"].tolist(), counts
+
+
+def _probe(one: Mapping[Any, Any], detail: Mapping[Any, Any], powers: suffering.Suffering) -> Probe:
     operators = calibrating.operators_of(detail["operators"])
     on_tiles = one["setup"].precision != "fp32" and has_matrix_units(_json(detail["environment"]).get("isa") or ())
     return Probe(
         one["architecture"], int(one["img_size"]), float(one["latency_ms"]), operators, one["stretch"],
-        one["verdict"] == "noisy", suffering(operators, matrix_units=on_tiles, usual=usual), on_tiles,
+        one["verdict"] == "noisy", suffering.by_operators(operators) if on_tiles else None,
+        suffering.UNKNOWN if on_tiles else powers, on_tiles,
     )  # fmt: skip
 
 

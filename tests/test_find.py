@@ -154,10 +154,10 @@ def test_a_search_begins_as_slow_as_the_machine_was_in_its_last_measurements(lab
     assert workflows_find.case_of(lab.store, QUESTION, before=ids[5]).slowness == FULL_PACE
     found = workflows_find.find(lab.store, QUESTION, confirm=0)
     assert [one.text for one in found.recommendation.reasons if one.rule == "slow-moments"] == [
-        "In its last measurements before this question the machine was on average 21 % slower than at its full pace. "
-        "Chances and predictions here are of a machine that is 21 % slower, as those measurements let one expect: what "
+        "In its last measurements before this question the machine was on average 32 % slower than at its full pace. "
+        "Chances and predictions here are of a machine that is 32 % slower, as those measurements let one expect: what "
         "keeps the limit at full pace may break it in such a moment."
-    ]  # 2 ** (0.7 * 4 / 10)
+    ]  # 2 ** (4 / 10)
 
 
 def test_what_a_page_shows_while_it_goes_on(lab: Lab) -> None:

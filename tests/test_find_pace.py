@@ -12,6 +12,7 @@ from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.known import MeasuredHere
 from advisor.predict.probe import Probe
 from advisor.predict.slowness import Slowness
+from advisor.predict.suffering import UNKNOWN
 from advisor.records import Candidate
 from advisor.workflows_find_play import next_request, play
 from tests.invented_search import FULL_MS, PROBE, Bench, bench, known
@@ -74,8 +75,9 @@ def test_networks_on_matrix_units_are_in_more_doubt_while_the_machine_is_slow(bu
         machine = Bench(built, (known(I7_MS, measured=PROBE, probes=probes),), {"pytorch-eager": I7_MS})
         case = replace(machine.case(max_latency_ms=17.5), slowness=moment)
         doubts.append(play(case, []).believed.deviation ** 2 - case.first.deviation**2)
-    assert doubts[0] == pytest.approx(np.full(len(doubts[0]), 0.2**2))
-    assert doubts[1] - doubts[0] == pytest.approx(0.32 / 3 * (moment.log**2 + moment.deviation**2))
+    slow = moment.log**2 + moment.deviation**2
+    assert doubts[0] == pytest.approx(np.full(len(doubts[0]), 0.2**2 + UNKNOWN.doubt**2 * slow))
+    assert doubts[1] - doubts[0] == pytest.approx(0.32 / 3 * slow)
 
 
 def test_on_a_machine_that_stays_slow_predictions_and_what_was_missed_are_of_that_machine(built: Store) -> None:
@@ -100,10 +102,10 @@ def test_on_a_machine_that_was_slow_before_too_predictions_are_of_that_from_the_
     found, unwarned = (bench(built, slow=slow, before=before).search(max_latency_ms=30.0) for before in ((1.4,), ()))
     for one in found.path:
         assert one.candidate.latency_ms == pytest.approx(one.latency_ms, rel=0.01), "predicted as it was measured"
-    assert (found.n_measurements, unwarned.n_measurements) == (3, 4)
+    assert found.n_measurements == 3 < unwarned.n_measurements
     picks = [one.recommendation.pick and one.recommendation.pick.architecture for one in (found, unwarned)]
     assert picks[0] == picks[1] is not None
-    assert found.p_missed < unwarned.p_missed
+    assert found.p_missed < 0.01
     assert reason(found, "slow-moments").startswith(
         "In its last measurements before this question the machine was on average 40 % slower than at its full pace. "
     )

@@ -27,6 +27,13 @@ def test_before_a_search_it_is_expected_to_be_as_slow_as_it_was_last() -> None:
     assert found.after([]) == Slowness(pytest.approx(found.log), pytest.approx(found.deviation))
 
 
+def test_the_last_measurements_tell_how_slow_it_is_and_some_minutes_of_them_how_far_from_that_it_may_be() -> None:
+    """Ten at one pace after thirty at another: the next ones may meet either."""
+    found, alike = Slowness.of_runs([1.2] * 10 + [1.0] * 30), Slowness.of_runs([1.2] * 40)
+    assert found.log == alike.log == pytest.approx(np.log(1.2))
+    assert (found.deviation, alike.deviation) == (pytest.approx(np.log(1.2) * np.sqrt(0.75)), pytest.approx(0.0))
+
+
 def test_a_run_that_met_the_machine_standing_still_does_not_make_it_slow() -> None:
     """It counts as three times slower than the median run; a machine that is slow all along is what it is."""
     last = [1.0, 1.2, 1.5, 1.2, 1.1, 1.0, 1.3]

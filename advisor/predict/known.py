@@ -11,12 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from advisor.measure.stretches import Stretch
+from advisor.predict import suffering
 from advisor.predict.calibration import Asked, Calibration, drift_words
 from advisor.predict.columns import Setup
-from advisor.predict.pace import AT_FULL_PACE, slowdowns, unlike_suffering, usual_suffering
+from advisor.predict.pace import AT_FULL_PACE, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import FULL_PACE, Slowness
+from advisor.predict.suffering import UNKNOWN, Suffering
 
 if TYPE_CHECKING:
     from advisor.predict.deviations import Deviations
@@ -62,7 +64,7 @@ class Known:
         probes: What predictions are made from: a run of each of the same networks, with what all say beside the pulse.
         full_ms: The pulse at its full pace, by all setups; None where none is known.
         slowness: How slow the machine was, by its pulse, in its last measurements.
-        powers: What each row of `profiles` suffers of a slow machine, see `pace.suffering`; None if all suffer alike.
+        powers: What each row of `profiles` suffers of a slow machine, see `suffering`; None if all suffer alike.
         elsewhere: How networks deviated in such a setup of other machines, where that is a guess for this one.
     """
 
@@ -105,8 +107,13 @@ class Known:
 
     @property
     def suffers(self) -> float:
-        """The power of the machine's slowdown by which its networks are slower, as is usual: see `pace.suffering`."""
-        return usual_suffering(self.probes)
+        """The power of the machine's slowdown by which its networks are slower, as is usual: see `suffering`."""
+        return suffering.usual(self.probes)
+
+    @property
+    def suffering(self) -> Suffering:
+        """What its runs tell of those powers."""
+        return self.probes[0].suffering if self.probes else UNKNOWN
 
     @cached_property
     def each_suffers(self) -> NDArray[np.float64]:
@@ -119,7 +126,8 @@ class Known:
         expected = np.full(len(self.probes), self.suffers)
         if self.powers is not None:
             expected = self.powers[self.profiles.rows([probe.key for probe in self.probes])]
-        return unlike_suffering(self.probes, expected.tolist())
+        shown = suffering.unlike(self.probes, expected.tolist())
+        return float(np.hypot(shown, self.suffering.doubt))
 
     @property
     def slower(self) -> Slowness:

@@ -119,7 +119,7 @@ def taught(
     spread = _SPREAD if sibling is None else _SPREAD_OF_SIBLING
     smooth = Smooth(points, classes, deviation, spread=spread)
     deviates, unsure = smooth.of(profiles.operators, everywhere, batch_size)
-    by_class, without = _slow_doubts(points, classes)
+    by_class, without = _slow_doubts(points, classes, probes[0].suffering.covariance[0])
     each_ms = fitted.times(profiles.operators, batch_size) * np.exp(deviates)
     of_kind = np.diag(asked.astype(np.float64))[kinds_of(profiles.operators)]
     class_ms = np.asarray(profiles.counts @ (each_ms[:, None] * of_kind))
@@ -168,19 +168,23 @@ def _by_the_others(
 
 
 def _slow_doubts(
-    points: pd.DataFrame, classes: NDArray[np.intp]
+    points: pd.DataFrame, classes: NDArray[np.intp], power: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """What slow moments leave unknown of the rates of each class, shape (ALIKE,), and of that of each point by all
-    probes but its own, shape (n_points,): standard deviations of logarithms."""
+    probes but its own, shape (n_points,): standard deviations of logarithms.
+
+    Args:
+        power: Variance of what networks suffer of them, as far as they share it.
+    """
     probe, slow = points["probe"].to_numpy(np.int64), points["slow"].to_numpy(np.float64)
     by_class, without = np.zeros(ALIKE), np.zeros(len(points))
     for one in np.unique(classes).tolist():
         rows = np.flatnonzero(classes == one)
         probes, first = np.unique(probe[rows], return_index=True)
         of_each = slow[rows[first]]
-        by_class[one] = doubt_of_mean(of_each, _SINGLE)
+        by_class[one] = doubt_of_mean(of_each, _SINGLE, power)
         for place in probes if len(probes) > 1 else ():
-            without[rows[probe[rows] == place]] = doubt_of_mean(of_each[probes != place], _SINGLE)
+            without[rows[probe[rows] == place]] = doubt_of_mean(of_each[probes != place], _SINGLE, power)
     return by_class, without
 
 

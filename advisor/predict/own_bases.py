@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.measure.run import REST
+from advisor.predict import suffering
 from advisor.predict.activations import Activations, activations
 from advisor.predict.columns import Setup
 from advisor.predict.costs import KINDS
 from advisor.predict.factors import with_factors
 from advisor.predict.operator_model import Taught, complete, taught
-from advisor.predict.pace import suffering_by_class
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.rest_steps import resampling_doubt_ms, rest, variance_doubt_ms
@@ -62,7 +62,7 @@ class OwnBase:
         slow_doubt: Shape (n_profiles,): standard deviation of the logarithm where its operators are of classes that
             were timed in slow moments alone. How well the base tells its probes says nothing of that.
         suffers: Shape (n_profiles,): what each network suffers of a slow machine where its multiply-adds are left to
-            matrix units, see `pace.suffering`; None where its steps are not told apart.
+            matrix units, see `suffering`; None where its steps are not told apart.
         timed: Whether operators were timed in that setup itself, not only in another one of the device.
     """
 
@@ -142,7 +142,7 @@ def _of_fused(
     doubt = _beyond(np.sqrt(variance) / everywhere_ms, np.median, rows)
     slow_doubt = _beyond(own.slow_doubt * own_ms / everywhere_ms, np.min, rows)
     probe_doubt = np.sqrt(probe_variance) / at_probes_ms
-    suffers = suffering_by_class(own.class_ms, rest_ms)
+    suffers = suffering.by_class(own.class_ms, rest_ms)
     return OwnBase(np.log(everywhere_ms), np.log(at_probes_ms), doubt, probe_doubt, slow_doubt, suffers)
 
 

@@ -8,7 +8,7 @@ network took on average (`measure.stretches`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from advisor.measure.run import RESTS, Measured, TimedOperator
+from advisor.measure.run import Measured
 from advisor.measure.stretches import SUFFERED, Stretch, stretch
-from advisor.predict.costs import KINDS
 from advisor.predict.probe import Probe
-from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
+from advisor.predict.suffering import COMMON_DOUBT, OWN_DOUBT, usual
 
 # The machine's full pace is not its fastest pulse, which may be a lucky moment, but what is usual among the fastest of
 # each run that are about as fast as one that a tenth of the runs met. In the first 16 runs of 34 stores of two cores of
@@ -29,20 +28,7 @@ from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 _FAST = 0.1
 AT_FULL_PACE = 1.05  # slowdowns up to this are the pulse's own spread
 _DISTURBED = 1.25  # a run this much slower than another of its network was disturbed, whatever its pulse
-# Units that multiply tiles of matrices are shared by the two threads of a core, of which a neighbour may have one: what
-# they do takes up to three times as long then. The powers, by class of operators, of 12 networks in OpenVINO in
-# bfloat16 on two cores of an Intel Xeon with AMX that others used too, 140 runs.
-_ON_MATRIX_UNITS, _ELSEWHERE = {DENSE: 2.1, PRODUCT: 1.2, POINTWISE: 0.85}, 0.55
-# Networks suffer as these powers say, give or take: all of a setup alike, and each for itself. Standard deviations: for
-# all more than 34 stores of that machine showed, as another machine may differ; for each as in eager mode there, where
-# they are furthest apart.
-_COMMON_DOUBT, _OWN_DOUBT = 0.15, 0.15
 _NOISE = 0.04  # the same of two runs of a network at full pace
-# Of the power of a setup, before runs of its networks tell: that of eager mode was 0.7 on two cores of an Intel Xeon,
-# and 1.1 to 2.5 in ten calibrations on two of an AMD EPYC, whose neighbours seem to take its bandwidth more than its
-# time. And of two runs of one network beside each other, corrected by the right power.
-_UNKNOWN_POWER, _BESIDE = 0.3, 0.06
-DOUBT = float(np.hypot(_COMMON_DOUBT, _OWN_DOUBT))  # of one of them
 _Series = tuple[list[float] | None, list[tuple[int, float]] | None]
 
 
@@ -89,7 +75,7 @@ def slowdown(
         latency_ms: The median.
         stretch: Of that run.
         full_ms: The pulse at full pace.
-        suffers: As of `suffering`.
+        suffers: What its network suffers, see `suffering`.
     """
     if stretch is None or full_ms is None:
         return 1.0
@@ -98,77 +84,6 @@ def slowdown(
 
 def _at_full_pace_ms(latency_ms: Any, slowdowns: Any, suffers: Any) -> Any:
     return latency_ms / np.maximum(slowdowns, 1.0) ** suffers
-
-
-def learned_suffering(networks: Sequence[Hashable], stretches: Sequence[Stretch | None]) -> float:
-    """The power of the machine's slowdown by which networks of a setup are slower, by runs of the same at two paces.
-
-    Every run is held beside that of its network at the fullest pace, by a loss that a disturbed one hardly moves.
-
-    Args:
-        networks: Of each run, comparable.
-        stretches: Of each run.
-    """
-    from scipy.optimize import least_squares  # loads scipy, which other commands need not wait for
-
-    told = [(key, one.pulse_ms, one.latency_ms) for key, one in zip(networks, stretches, strict=True) if one]
-    runs = pd.DataFrame(told, columns=["network", "pulse", "ms"]).astype({"pulse": float, "ms": float})
-    fullest = runs.loc[runs.groupby("network")["pulse"].transform("idxmin")]
-    slower, longer = (np.log(runs[name].to_numpy() / fullest[name].to_numpy()) for name in ("pulse", "ms"))
-
-    unsure = np.hypot(_BESIDE, _OWN_DOUBT * slower)
-
-    def residuals(power: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.append((longer - power[0] * slower) / unsure, (power[0] - SUFFERED) / _UNKNOWN_POWER)
-
-    return float(least_squares(residuals, [SUFFERED], loss="soft_l1", bounds=(0.0, np.inf)).x[0])
-
-
-def suffering(
-    operators: Sequence[TimedOperator], *, matrix_units: bool, usual: float = SUFFERED
-) -> float | None:  # fmt: skip
-    """The power of the machine's slowdown by which a network is slower itself, by what its operators take.
-
-    None where it depends on the operators and none was timed.
-
-    Args:
-        matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices.
-        usual: What networks of its setup suffer where they are not.
-    """
-    if not matrix_units:
-        return usual
-    whole_ms = sum(o.count * o.time_ms for o in operators)
-    if not whole_ms:
-        return None
-    each = [_ELSEWHERE if o.name in RESTS else _ON_MATRIX_UNITS.get(signature(o).kind, _ELSEWHERE) for o in operators]
-    return sum(o.count * o.time_ms * power for o, power in zip(operators, each, strict=True)) / whole_ms
-
-
-def suffering_by_class(class_ms: NDArray[np.float64], rest_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shape (n_networks,): the same on matrix units, of networks whose operators were not timed.
-
-    Args:
-        class_ms: What each class of `costs.KINDS` takes, shape (n_networks, n_kinds).
-        rest_ms: What all else takes, shape (n_networks,).
-    """
-    powers = np.array([_ON_MATRIX_UNITS.get(kind, _ELSEWHERE) for kind in KINDS])
-    return np.asarray((class_ms @ powers + _ELSEWHERE * rest_ms) / (class_ms.sum(axis=1) + rest_ms))
-
-
-def usual_suffering(probes: Iterable[Probe]) -> float:
-    """What networks of a setup suffer, the median of the probes that tell; that of most setups where none does."""
-    told = [probe.suffers for probe in probes if probe.suffers is not None]
-    return float(np.median(told)) if told else SUFFERED
-
-
-def unlike_suffering(probes: Iterable[Probe], expected: Iterable[float]) -> float:
-    """How far networks of a setup are from what they are expected to suffer, the root mean square of probes that tell.
-
-    Args:
-        expected: Of each probe.
-    """
-    told = [one.suffers - power for one, power in zip(probes, expected, strict=True) if one.suffers is not None]
-    return float(np.sqrt(np.mean(np.square(told)))) if told else 0.0
 
 
 def slowdowns(stretches: Sequence[Stretch | None], full_ms: float | None = None) -> NDArray[np.float64]:
@@ -224,7 +139,7 @@ def _mean(stretches: Sequence[Stretch | None], slow: NDArray[np.float64]) -> Str
     if not known:
         return None
     errors = np.array([one.error for one, _ in known])
-    weights = 1 / (_NOISE**2 + np.square(errors) + _OWN_DOUBT**2 * np.square(np.log([by for _, by in known])))
+    weights = 1 / (_NOISE**2 + np.square(errors) + OWN_DOUBT**2 * np.square(np.log([by for _, by in known])))
     logs = [(np.log(one.latency_ms), np.log(one.pulse_ms)) for one, _ in known]
     latency, pulse = np.average(logs, axis=0, weights=weights)
     error = float(np.sqrt(np.square(weights * errors).sum()) / weights.sum())
@@ -245,7 +160,7 @@ def undisturbed(
     """
     runs = pd.DataFrame({"network": list(networks), "log": np.log(latencies_ms), "slow": np.log(slow)})
     quickest = runs.loc[runs.groupby("network")["log"].transform("idxmin")].reset_index(drop=True)
-    in_doubt = 1.645 * _OWN_DOUBT * np.hypot(runs["slow"], quickest["slow"])
+    in_doubt = 1.645 * OWN_DOUBT * np.hypot(runs["slow"], quickest["slow"])
     return np.asarray(runs["log"] - quickest["log"] <= np.log(_DISTURBED) + in_doubt)
 
 
@@ -256,16 +171,16 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
         probes: Of one setup.
         full_ms: As of `slowdowns`.
     """
-    usual = usual_suffering(probes)
+    as_usual = usual(probes)
     told = together(
         [probe.key for probe in probes], [probe.latency_ms for probe in probes], [probe.stretch for probe in probes],
-        [probe.noisy for probe in probes], full_ms, usual,
+        [probe.noisy for probe in probes], full_ms, as_usual,
     )  # fmt: skip
     once = [replace(probes[row], stretch=of_all) for row, of_all in told]
     stretches = [probe.stretch for probe in once]
     slow = slowdowns(stretches, full_ms)
     here = np.array([one.latency_ms if one.stretch is None else one.stretch.latency_ms for one in once])
-    suffers = [usual if probe.suffers is None else probe.suffers for probe in once]
+    suffers = [as_usual if probe.suffers is None else probe.suffers for probe in once]
     full = _at_full_pace_ms(here, slow, np.array(suffers))
     logs = np.log(np.maximum(slow, 1.0))
     return [
@@ -276,16 +191,19 @@ def at_full_pace(probes: Sequence[Probe], full_ms: float | None = None) -> list[
     ]
 
 
-def doubt(slow: NDArray[np.float64]) -> NDArray[np.float64]:
+def doubt(
+    slow: NDArray[np.float64], powers: NDArray[np.float64] | float = COMMON_DOUBT**2
+) -> NDArray[np.float64]:  # fmt: skip
     """Shape (n_probes, n_probes): covariance of the logarithms of probes, as far as it comes from slow moments.
 
     Args:
         slow: Of each probe, shape (n_probes,).
+        powers: Covariance of what they suffer, as far as they share it, see `suffering.Suffering.shared_doubt`.
     """
-    return np.asarray(_COMMON_DOUBT**2 * np.outer(slow, slow) + _OWN_DOUBT**2 * np.diag(slow**2))
+    return np.asarray(powers * np.outer(slow, slow) + OWN_DOUBT**2 * np.diag(slow**2))
 
 
-def doubt_of_mean(slow: NDArray[np.float64], single: float) -> float:
+def doubt_of_mean(slow: NDArray[np.float64], single: float, power: float = COMMON_DOUBT**2) -> float:
     """The standard deviation of what several probes say of one thing, as far as it comes from slow moments.
 
     It is that of their mean with the least variance (generalised least squares), less that of as many at full pace.
@@ -293,7 +211,8 @@ def doubt_of_mean(slow: NDArray[np.float64], single: float) -> float:
     Args:
         slow: Of each probe.
         single: Standard deviation of what one at full pace says.
+        power: Variance of what they suffer, as far as they share it.
     """
     n = len(slow)
-    variance = 1 / np.linalg.solve(single**2 * np.eye(n) + doubt(slow), np.ones(n)).sum()
+    variance = 1 / np.linalg.solve(single**2 * np.eye(n) + doubt(slow, power), np.ones(n)).sum()
     return float(np.sqrt(max(variance - single**2 / n, 0.0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -14,12 +14,13 @@ from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
 from advisor.errors import BadQuestion
+from advisor.predict import suffering
 from advisor.predict.belief import SPEED, Belief, Scales, belief
 from advisor.predict.columns import Setup
 from advisor.predict.deviations import key_of
 from advisor.predict.history import History
 from advisor.predict.own_bases import OwnBase, own_bases
-from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, least_ms, usual_suffering
+from advisor.predict.pace import at_full_pace, doubt, full_pulse_ms, least_ms
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 
@@ -121,7 +122,7 @@ class _Guesses:
 @_on_one_thread
 def posterior(
     believed: Belief, prior: Prior, rows: NDArray[np.intp], latency_ms: NDArray[np.float64],
-    wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), slow: NDArray[np.float64] | None = None,
+    wanted: NDArray[np.intp], own: Sequence[OwnBase] = (), suffered: NDArray[np.float64] | float = 0.0,
     unsure: NDArray[np.float64] | float = 0.0, *, on_tiles: bool = False,
 ) -> Posterior:  # fmt: skip
     """Update what is believed with latencies of some rows, for the rows wanted.
@@ -133,8 +134,8 @@ def posterior(
         rows: Of the probes, in the profiles of the belief.
         wanted: Rows to predict.
         own: Bases that the probes of this device have taught, beside those of the belief.
-        slow: Shape (n_probes,): logarithms of how much slower than at its full pace the machine was; None where it was
-            not. They are in doubt by as much, see `pace`.
+        suffered: Shape (n_probes, n_probes), or 0: covariance of the logarithms of their latencies, as far as it comes
+            from slow moments, see `pace.doubt`.
         unsure: Shape (n_probes,): standard errors of the logarithms of their latencies, or of all.
         on_tiles: Whether units that neighbours may use too do the work: how far networks are from own bases there was
             not judged, and is expected to be as far as from published ones.
@@ -162,7 +163,6 @@ def posterior(
     shared, onto_shared = (believed.shared(to, rows, scales) for to in (rows, wanted))
     particular, onto_particular = (believed.particular(to, rows, scales) for to in (rows, wanted))
     alone_shared, alone_particular = believed.shared_variance(wanted, scales), scales.features**2 + scales.family**2
-    suffered = doubt(np.zeros(len(rows)) if slow is None else slow)
     means, variances, evidence = [], [], []
     for nearness, (noisiness, share), guesses in itertools.product(_NEARNESS, _NOISINESS.items(), groups):
         near, own_near = np.square([nearness, nearness if guesses.nearer else 1.0]) * guesses.expected**2
@@ -248,17 +248,20 @@ class Predictor:
         for setup, given in probes.items():
             check_enough(setup, given)
         # in one order whatever they were measured in
-        full_ms = full_pulse_ms(least_ms([probe.stretch for given in probes.values() for probe in given]))
-        ordered = {setup: at_full_pace(probes[setup], full_ms) for setup in sorted(probes)}
         profiles = self.past.profiles
+        full_ms = full_pulse_ms(least_ms([probe.stretch for given in probes.values() for probe in given]))
+        ordered = {
+            setup: at_full_pace(_suffering(profiles, probes[setup], full_ms), full_ms) for setup in sorted(probes)
+        }
         self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
-        self.slow_ = {setup: np.array([probe.slow for probe in given]) for setup, given in ordered.items()}
         self.unsure_ = {setup: np.array([probe.unsure for probe in given]) for setup, given in ordered.items()}
         # units that neighbours may use too scatter by more than the probes of a minute show
-        self.usual_ = {setup: usual_suffering(given) for setup, given in ordered.items()}
+        self.usual_ = {setup: suffering.usual(given) for setup, given in ordered.items()}
         self.on_tiles_ = {setup: any(probe.matrix_units for probe in given) for setup, given in ordered.items()}
+        self.suffering_ = {setup: probes[setup][0].suffering for setup in ordered}
+        self.suffered_ = {setup: self._suffered(setup, given) for setup, given in ordered.items()}
         self.belief_ = {setup: belief(self.past, setup) for setup in ordered}
         rates = {setup: believed.rates for setup, believed in self.belief_.items()}
         self.own_ = {
@@ -266,6 +269,13 @@ class Predictor:
             for setup, bases in own_bases(profiles, ordered, rates).items()
         }
         return self
+
+    def _suffered(self, setup: Setup, probes: Sequence[Probe]) -> NDArray[np.float64]:
+        """How far slow moments leave the probes in doubt, and together, see `pace.doubt`."""
+        n_operators = self.past.profiles.n_operators[self.rows_[setup]]
+        told = self.suffering_[setup]
+        busier = told.busier(n_operators, self.latency_ms_[setup])
+        return doubt(np.array([probe.slow for probe in probes]), told.shared_doubt(busier))
 
     def _deviating(self, setup: Setup, bases: Sequence[OwnBase]) -> list[OwnBase]:
         """The same guesses with all networks as far from them as they were in that setup of each other machine."""
@@ -286,14 +296,16 @@ class Predictor:
         rows = np.arange(len(self.past.profiles)) if wanted is None else wanted
         return posterior(
             self.belief_[setup], self.prior, self.rows_[setup], self.latency_ms_[setup], rows, self.own_[setup],
-            self.slow_[setup], self.unsure_[setup], on_tiles=self.on_tiles_[setup],
+            self.suffered_[setup], self.unsure_[setup], on_tiles=self.on_tiles_[setup],
         )  # fmt: skip
 
     def suffers(self, setup: Setup) -> NDArray[np.float64]:
-        """Shape (n_profiles,): what each network of the history suffers of a slow machine, see `pace.suffering`."""
-        usual, own = self.usual_[setup], self.own_[setup]
-        told = own[0].suffers if own and self.on_tiles_[setup] else None
-        return np.full(len(self.past.profiles), usual) if told is None else told
+        """Shape (n_profiles,): what each network of the history suffers of a slow machine, see `suffering`."""
+        own, profiles = self.own_[setup], self.past.profiles
+        if own and not self.on_tiles_[setup]:
+            return self.suffering_[setup].of(profiles.n_operators, np.exp(own[0].everywhere))
+        told = own[0].suffers if own else None
+        return np.full(len(profiles), self.usual_[setup]) if told is None else told
 
     def predict_quantiles(
         self, profiles: Profiles, setup: Setup, *, quantiles: Sequence[float] = QUANTILES
@@ -307,6 +319,21 @@ class Predictor:
         names, sizes = profiles.models["architecture"].tolist(), profiles.models["img_size"].tolist()
         wanted = self.past.profiles.rows(list(zip(names, sizes, strict=True)))
         return self.posterior(setup, wanted).quantiles(quantiles)
+
+
+def _suffering(profiles: Profiles, probes: Sequence[Probe], full_ms: float | None) -> list[Probe]:
+    """The same probes, each with what it suffers of a slow machine where its run does not tell."""
+    if any(probe.matrix_units for probe in probes):
+        return list(probes)  # they tell by their operators, and those without any suffer as is usual
+    n_operators = profiles.n_operators[profiles.rows([probe.key for probe in probes])]
+    full = [
+        one.latency_ms if one.stretch is None or full_ms is None else one.stretch.at(full_ms, one.suffering.usual)
+        for one in probes
+    ]
+    powers = probes[0].suffering.of(n_operators, np.array(full)).tolist()
+    return [
+        one if one.suffers is not None else replace(one, suffers=by) for one, by in zip(probes, powers, strict=True)
+    ]
 
 
 def check_enough(setup: Setup, probes: Sequence[Probe]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from advisor.measure.run import TimedOperator
 from advisor.measure.stretches import Stretch
+from advisor.predict.suffering import UNKNOWN, Suffering
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,9 @@ class Probe:
         operators: What each operator inside it took, where that was measured.
         stretch: The run beside the machine's pulse; None where its pace is not known.
         noisy: Whether its measurement was.
-        suffers: The power of the machine's slowdown by which it is slower itself, see `pace.suffering`; None where its
-            run does not tell: it counts as what is usual in its setup then.
+        suffers: The power of the machine's slowdown by which it is slower itself, see `suffering`; None where its
+            run does not tell: it counts as what its setup's networks are expected to suffer then.
+        suffering: The powers of its setup.
         matrix_units: Whether its multiply-adds are left to units of the CPU that multiply whole tiles of matrices, so
             that networks suffer by what they are made of.
         slow: Logarithm of how much slower than at its full pace the machine was, where the latency is corrected for
@@ -33,6 +35,7 @@ class Probe:
     stretch: Stretch | None = None
     noisy: bool = False
     suffers: float | None = None
+    suffering: Suffering = UNKNOWN
     matrix_units: bool = False
     slow: float = 0.0
     unsure: float = 0.0

@@ -96,6 +96,11 @@ class Profiles:
         return np.asarray(np.hstack([self.counts @ (of_class * cost[:, None]) for cost in costs]))
 
     @functools.cached_property
+    def n_operators(self) -> NDArray[np.float64]:
+        """Shape (n_profiles,): operators of one forward pass."""
+        return np.asarray(self.counts.sum(axis=1), dtype=np.float64)
+
+    @functools.cached_property
     def positions(self) -> dict[tuple[str, int], int]:
         """The row of each (architecture, img_size)."""
         names, sizes = self.models["architecture"].tolist(), self.models["img_size"].tolist()

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from advisor.predict.pace import AT_FULL_PACE, DOUBT
+from advisor.predict.pace import AT_FULL_PACE
 from advisor.predict.predictor import Posterior
 from advisor.predict.slowness import FULL_PACE
+from advisor.predict.suffering import UNKNOWN
 
 MAX_CONFIRMATIONS = 5
 # No further measurement where the expected gain is below this many points of top-1: a tenth of the sampling error of
@@ -77,7 +78,7 @@ class Outcome:
         deviation = max(np.log(self.high_ms / self.latency_ms) / _95_PERCENT, _AGAIN)
         if not self.slow:
             return float(norm.cdf(np.log(budget_ms / self.latency_ms) / deviation))
-        deviation = np.hypot(deviation, DOUBT * np.log(self.slowdown))
+        deviation = np.hypot(deviation, UNKNOWN.doubt * np.log(self.slowdown))
         return float(norm.cdf(np.log(budget_ms * self.slowdown / self.latency_ms) / deviation))
 
     def then(self, again: Outcome) -> Outcome:

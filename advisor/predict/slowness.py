@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
 
 
 LAST = 10  # measurements that tell how slow the machine is
+# Measurements that tell how far from that the next one may meet it: some minutes of them, for a machine may be at one
+# pace for a minute and at another the next.
+_LATELY = 40
 # Neighbours make a machine at most about that many times slower. A run beyond that, beside the median run, met one that
 # stood still for a moment: during one of 27 runs on a virtual one it was some 30 times slower by its pulse.
 _STOOD_STILL = 3.0
@@ -32,7 +35,7 @@ _STOOD_STILL = 3.0
 class Slowness:
     """How many times slower than at its full pace the machine is expected to be while the next network is measured.
 
-    Setups suffer more or less of one moment of the machine (`pace.suffering`): it is that of the machine, by its
+    Setups suffer more or less of one moment of the machine (see `suffering`): it is that of the machine, by its
     pulse, or, `scaled` by what a setup suffers, that of the setup's networks.
 
     Attributes:
@@ -45,9 +48,15 @@ class Slowness:
 
     @classmethod
     def of_runs(cls, slowdowns: Sequence[float]) -> Slowness:
-        """As in those measurements, those that met it standing still cut short; at full pace where there are none."""
+        """As in those measurements, newest first: the last few tell how slow, all of them how far from that it may be.
+
+        Those that met it standing still are cut short. At full pace where there are none.
+        """
         logs = _moving(_logs(slowdowns))
-        return cls(float(np.mean(logs)), float(np.std(logs))) if len(logs) else cls()
+        if not len(logs):
+            return cls()
+        log = float(np.mean(logs[:LAST]))
+        return cls(log, float(np.sqrt(np.mean(np.square(logs - log)))))
 
     @property
     def times(self) -> float:
@@ -124,7 +133,7 @@ def of_last(timed: Iterable[tuple[float, Stretch | None, float]], full_ms: float
         timed: Of each run, newest first: its median in ms, its stretch, and the power by which its setup suffers.
         full_ms: The pulse at full pace.
     """
-    told = islice((one for one in timed if one[1] is not None), LAST)
+    told = islice((one for one in timed if one[1] is not None), _LATELY)
     return Slowness.of_runs([of_the_machine(slowdown(ms, at, full_ms, suffers), suffers) for ms, at, suffers in told])
 
 

@@ -5,7 +5,8 @@
 HOMEs are ADVISOR_HOMEs of this machine, as `tests.benchmarks.prediction --home` leaves them. Of each calibrated setup
 the predictions from before anything else was measured in it are held against all networks that were measured then; of
 data/deviations.csv they do not know what it has of these. Three times: predicted for the machine's full pace, against
-what all those runs say of it, each corrected by its average pulse as probes are; the same, against the median of the
+what all those runs say of it, each corrected by its average pulse as probes are, but by
+what all runs of the setup together say that networks suffer; the same, against the median of the
 first run of each, steady or noisy, in whatever moment the machine was; and as pages show it, for the machine as slow as
 in its last measurements before, against the same.
 """
@@ -32,6 +33,7 @@ from advisor.predict.known import Known
 from advisor.predict.pace import at_full_pace
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
+from advisor.predict.suffering import learned
 from advisor.workflows import DATA
 
 _FEWEST = 5
@@ -71,14 +73,26 @@ def _first_ms(known: Known, later: pd.DataFrame) -> dict[int, float]:
     return {row: float(ms) for row, ms in found.items() if row >= 0 and row not in known.measured}
 
 
+def suffered(known: Known, runs: pd.DataFrame) -> NDArray[np.float64]:
+    """What each row of its profiles suffers of a slow machine, as all those runs of one setup tell."""
+    if any(probe.matrix_units for probe in known.probes):
+        return known.each_suffers
+    told = learned(*workflows_known.told_of(runs, known.profiles))
+    return told.of(known.profiles.n_operators, np.exp(known.posterior.mean))
+
+
 def at_full_pace_ms(
-    known: Known, runs: pd.DataFrame, rows: Iterable[int], full_ms: float | None
+    known: Known, runs: pd.DataFrame, rows: Iterable[int], full_ms: float | None, powers: NDArray[np.float64]
 ) -> dict[int, float]:  # fmt: skip
-    """By row, what all those runs say of each at the machine's full pace, each corrected by its average pulse."""
+    """By row, what all those runs say of each at the machine's full pace, each corrected by its average pulse.
+
+    Args:
+        powers: What each row of its profiles suffers of a slow machine.
+    """
     positions, wanted = known.profiles.positions, set(rows)
     columns = zip(runs["architecture"], runs["img_size"], runs["latency_ms"], runs["stretch"], strict=True)
     probes = [
-        Probe(name, int(size), float(ms), stretch=stretch, suffers=float(known.each_suffers[positions[name, size]]))
+        Probe(name, int(size), float(ms), stretch=stretch, suffers=float(powers[positions[name, size]]))
         for name, size, ms, stretch in columns
         if positions.get((name, size)) in wanted
     ]
@@ -132,14 +146,16 @@ def main(homes: tuple[Path, ...]) -> None:
     judged, totals = set[str](), defaultdict[tuple[str, str], _Total](_Total)
     for home in homes:
         with _unaware(home) as store:
+            own = workflows_known.own_latencies(store)
             for known, later, found in _judged(store):
                 if known.calibration.calibration_id in judged:  # one store began as a copy of another
                     continue
                 judged.add(known.calibration.calibration_id)
                 label = known.asked.label
                 click.echo(f"{home.name} {label}: {len(found)} networks, {known.slower.words} slower")
+                powers = suffered(known, own[own["setup"] == known.setup])
                 for name, believed, of_each in (
-                    (_CORRECTED, known.posterior, at_full_pace_ms(known, later, found, known.full_ms)),
+                    (_CORRECTED, known.posterior, at_full_pace_ms(known, later, found, known.full_ms, powers)),
                     (_FULL, known.posterior, found), (_SHOWN, known.as_it_is, found),
                 ):  # fmt: skip
                     click.echo(f"  {name:28s} {totals[label, name].said(believed, of_each)}")

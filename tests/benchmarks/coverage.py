@@ -25,7 +25,7 @@ from advisor.predict.calibration import PREFIX
 from advisor.predict.deviations import key_of
 from advisor.predict.known import Known
 from advisor.workflows import DATA
-from tests.benchmarks.as_measured import at_full_pace_ms
+from tests.benchmarks.as_measured import at_full_pace_ms, suffered
 from tests.benchmarks.prediction import told
 
 _INSIDE = float(norm.ppf(0.95))  # standard deviations from the middle to the end of a 90 % interval
@@ -41,7 +41,9 @@ def _measured(stores: list[Store]) -> pd.DataFrame:
 def _off(known: Known, measured: pd.DataFrame) -> NDArray[np.float64]:
     """Standard deviations between what is believed of a network and what it took, of all that it was not told."""
     here = measured[measured["key"] == key_of(known.setup)]
-    found = at_full_pace_ms(known, here, set(range(len(known.profiles))) - told(known), known.full_ms)
+    found = at_full_pace_ms(
+        known, here, set(range(len(known.profiles))) - told(known), known.full_ms, suffered(known, here)
+    )
     rows = list(found)
     wrong = np.log(list(found.values())) - known.posterior.mean[rows]
     return np.asarray(np.abs(wrong) / known.posterior.deviation[rows])

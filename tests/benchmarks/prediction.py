@@ -7,7 +7,8 @@ Networks are drawn at random from all that timm lists but those of data/deviatio
 size, up to 20 GMACs (larger ones take seconds a pass on a small CPU). Predictions are frozen before the first of them
 is measured. All are measured once in each round, in a random order of its own, for 4 s. Predictions are of the machine
 at its full pace (`advisor.predict.pace`), of which a machine that others use too has little, so that each measurement
-is corrected by its average pulse, as those of probes are: the mean of a network's counts. How far two of one network
+is corrected by its average pulse, as those of probes are, by what all runs of the setup together say that networks
+suffer: the mean of a network's counts. How far two of one network
 are apart so is printed too: no prediction can be nearer to the truth than the truth is to itself. In one line nothing
 is corrected: the first measurement of each beside its prediction as pages show it, of the machine as slow as it was in
 its last measurements; in another only networks count whose measurements were at full pace, where there are some. A
@@ -30,7 +31,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor import workflows_calibrate, workflows_measure, workflows_predict
+from advisor import workflows_calibrate, workflows_known, workflows_measure, workflows_predict
 from advisor.evidence.store import Store
 from advisor.measure import models
 from advisor.predict import search
@@ -44,6 +45,7 @@ from advisor.predict.scoring import PredictionScore, score_answer, score_predict
 from advisor.predict.search import Outcome
 from advisor.workflows import DATA
 from advisor.workflows_measure import Wanted
+from tests.benchmarks.as_measured import suffered
 
 MAX_MACS = 20e9
 _BUDGETS = np.linspace(0.1, 0.9, 9)  # quantiles of the measured latencies
@@ -88,12 +90,11 @@ def measured(store: Store, known: Known, rows: Sequence[int], rounds: int, seed:
             if run.measured is None:
                 print(f"  {run.request.architecture}: {run.reason}")
                 continue
-            suffers = float(known.each_suffers[rows[place]])
             stretch, noisy = stretch_of(run.measured), run.verdict == "noisy"
-            found[place].append(
-                Probe(str(place), 0, run.measured.latency.p50, stretch=stretch, noisy=noisy, suffers=suffers)
-            )
-    return found
+            found[place].append(Probe(str(place), 0, run.measured.latency.p50, stretch=stretch, noisy=noisy))
+    own = workflows_known.own_latencies(store)
+    powers = suffered(known, own[own["setup"] == known.setup])[rows].tolist()
+    return [[replace(one, suffers=power) for one in each] for each, power in zip(found, powers, strict=True)]
 
 
 def _slowdowns_of_each(known: Known, found: Sequence[Sequence[Probe]]) -> list[list[float]]:

@@ -159,7 +159,7 @@ def test_a_probe_of_a_slower_moment_is_measured_again_and_corrected_for_its_slow
     assert found.probes["architecture"].tolist() == [*lab.order[:5], slowed, slowed, *others]
     assert found.notes == (
         "1 of 6 networks ran while the machine was up to 50 % slower than at its full pace: their latencies were "
-        "corrected for that, and what is predicted is of a machine 6 % slower than that on average, as it was in its "
+        "corrected for that, and what is predicted is of a machine 8 % slower than that on average, as it was in its "
         "last measurements.",
     )
     assert found.known.posterior.mean == pytest.approx(before.posterior.mean, abs=0.1)

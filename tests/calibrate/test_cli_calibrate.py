@@ -69,14 +69,15 @@ def test_predictions_are_of_the_machine_as_slow_as_it_was_in_its_last_measuremen
     measured, predicted = json.loads(invoke("predict", probe, other, "--json").stdout)
     (known,) = workflows_calibrate.known(lab.store)
     mean, deviation = (float(part[lab.row(other)]) for part in (known.posterior.mean, known.posterior.deviation))
-    unrest = SUFFERED * math.log(2) * math.sqrt(0.4 * 0.6)
+    slow, unrest = 0.4 * math.log(2), math.log(2) * math.sqrt(0.4 * 0.6)
+    unlike = known.suffering.doubt * math.hypot(slow, unrest)
     assert predicted["slowdown"] == pytest.approx(2 ** (SUFFERED * 0.4))
     assert predicted["latency_ms"]["p50"] == pytest.approx(math.exp(mean) * predicted["slowdown"])
     wide = math.log(predicted["latency_ms"]["hi90"] / predicted["latency_ms"]["lo90"])
-    assert wide == pytest.approx(2 * 1.645 * math.hypot(deviation, unrest), rel=1e-3)
+    assert wide == pytest.approx(2 * 1.645 * math.hypot(deviation, SUFFERED * unrest, unlike), rel=1e-3)
     assert (measured["slowdown"], measured["latency_ms"]["p50"]) == (1.0, lab.law["latency_ms"][probe])
     shown = " ".join(invoke("predict", other).stdout.split())
-    assert "as it was in its last measurements, 21 % slower on average than at its full pace." in shown
+    assert "as it was in its last measurements, 32 % slower on average than at its full pace." in shown
     assert "full pace" not in invoke("predict", probe).stdout
 
 

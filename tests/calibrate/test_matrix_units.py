@@ -15,9 +15,10 @@ from advisor.measure.cpu import has_matrix_units
 from advisor.measure.run import REST, TimedOperator, Work
 from advisor.measure.stretches import SUFFERED, Stretch
 from advisor.predict.costs import KINDS
-from advisor.predict.pace import at_full_pace, suffering, suffering_by_class, unlike_suffering
+from advisor.predict.pace import at_full_pace
 from advisor.predict.probe import Probe
 from advisor.predict.signature import DENSE, DEPTHWISE
+from advisor.predict.suffering import by_class, by_operators, unlike, usual
 from advisor.workflows import DATA
 from tests.run_data import VERSIONS, run, save
 
@@ -39,16 +40,14 @@ def rest(time_ms: float) -> TimedOperator:
 
 def test_what_matrix_units_do_suffers_several_times_as_much_as_all_else() -> None:
     convolutions, others, half = (
-        suffering(operators, matrix_units=True) for operators in ([dense(4.0)], [rest(4.0)], [dense(2.0), rest(2.0)])
+        by_operators(operators) for operators in ([dense(4.0)], [rest(4.0)], [dense(2.0), rest(2.0)])
     )
     assert 2.5 < convolutions / others < 4.5
     assert half == pytest.approx((convolutions + others) / 2)
 
 
-def test_without_matrix_units_a_network_suffers_as_networks_do_and_with_them_its_operators_tell() -> None:
-    assert suffering([dense(4.0), rest(1.0)], matrix_units=False) == SUFFERED
-    assert suffering([], matrix_units=False) == SUFFERED
-    assert suffering([], matrix_units=True) is None
+def test_only_timed_operators_tell() -> None:
+    assert by_operators([]) is None
     assert has_matrix_units(["avx512f", "avx512_bf16", "amx", "amx_bf16"])
     assert not has_matrix_units(["avx2", "avx512_bf16"])
 
@@ -56,8 +55,8 @@ def test_without_matrix_units_a_network_suffers_as_networks_do_and_with_them_its
 def test_what_a_network_suffers_follows_from_its_classes_as_from_its_operators() -> None:
     class_ms = np.zeros((2, len(KINDS)))
     class_ms[0, KINDS.index(DENSE)], class_ms[1, KINDS.index(DEPTHWISE)] = 4.0, 3.0
-    expected = [suffering([dense(4.0), rest(1.0)], matrix_units=True), suffering([rest(5.0)], matrix_units=True)]
-    assert suffering_by_class(class_ms, np.array([1.0, 2.0])).tolist() == pytest.approx(expected)
+    expected = [by_operators([dense(4.0), rest(1.0)]), by_operators([rest(5.0)])]
+    assert by_class(class_ms, np.array([1.0, 2.0])).tolist() == pytest.approx(expected)
 
 
 def test_a_slow_probe_is_corrected_by_what_it_suffers_itself() -> None:
@@ -77,9 +76,9 @@ def test_a_slow_probe_whose_steps_were_not_timed_suffers_as_is_usual_in_its_setu
 
 def test_probes_tell_how_far_networks_are_from_what_they_are_expected_to_suffer() -> None:
     probes = [Probe(name, 224, 10.0, suffers=by) for name, by in (("a", 0.6), ("b", 1.0), ("c", 1.4), ("d", None))]
-    assert unlike_suffering(probes, [1.0] * 4) == pytest.approx(math.sqrt(0.32 / 3))
-    assert unlike_suffering(probes, [0.7, 1.0, 1.3, 1.0]) == pytest.approx(math.sqrt(0.02 / 3))
-    assert unlike_suffering(probes[3:], [1.0]) == unlike_suffering([], []) == 0.0
+    assert unlike(probes, [1.0] * 4) == pytest.approx(math.sqrt(0.32 / 3))
+    assert unlike(probes, [0.7, 1.0, 1.3, 1.0]) == pytest.approx(math.sqrt(0.02 / 3))
+    assert unlike(probes[3:], [1.0]) == unlike([], []) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -94,6 +93,6 @@ def test_the_run_tells_whether_its_multiply_adds_were_left_to_them(
     parts: dict[str, Any] = {"work": work, "environment": {"versions": VERSIONS, "isa": isa}}
     save(store, run("r1", runtime="openvino", precision=precision, parts=parts))
     (probe,) = workflows_known.probes_of(store, workflows_known.own_latencies(store)).values()
-    expected = suffering(work.timed or (), matrix_units=shared)
-    assert expected is not None and probe.suffers == pytest.approx(expected)
-    assert (probe.suffers != SUFFERED) is shared is probe.matrix_units
+    assert probe.matrix_units is shared
+    assert probe.suffers == (by_operators(work.timed or ()) if shared else None)
+    assert usual([probe]) == (probe.suffers or SUFFERED)

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from advisor.measure.run import BATCH_NORMS, REST, TimedOperator
 from advisor.measure.stretches import SUFFERED
 from advisor.predict import own_bases as own_bases_module
-from advisor.predict import rest_steps
+from advisor.predict import rest_steps, suffering
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.history import History
 from advisor.predict.operator_model import complete, usable
 from advisor.predict.own_bases import own_bases
-from advisor.predict.pace import suffering, suffering_by_class
 from advisor.predict.predictor import Predictor, Prior
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
@@ -140,14 +139,14 @@ def test_networks_suffer_of_a_slow_machine_by_the_classes_that_they_are_made_of(
     eager, own, fast = linear_law(8), blocked(linear_law(9)), replace(HERE, runtime="openvino", precision="bf16")
     rest = fusing(eager)
     fused = [fused_probe(profiles, row, own, rest) for row in rows]
-    powers = [suffering(one.operators, matrix_units=True) for one in fused]
+    powers = [suffering.by_operators(one.operators) for one in fused]
     fused = [replace(one, suffers=power, matrix_units=True) for one, power in zip(fused, powers, strict=True)]
     learned = Predictor(past, Prior()).fit({HERE: [probe_of(profiles, row, eager) for row in rows], fast: fused})
     kinds = kinds_of(profiles.operators)
     told = np.isin(np.array(KINDS)[kinds], TOLD_APART)
     of_kind = np.eye(len(KINDS))[kinds] * np.where(told, own(profiles.operators), 0.0)[:, None]
     rest_ms = profiles.counts @ np.where(told, 0.0, rest(profiles.operators))
-    true = suffering_by_class(np.asarray(profiles.counts @ of_kind), np.asarray(rest_ms))
+    true = suffering.by_class(np.asarray(profiles.counts @ of_kind), np.asarray(rest_ms))
     found = learned.suffers(fast)
     assert np.ptp(true) > 0.5 and np.median(np.abs(found - true)) < 0.03
     assert (learned.suffers(HERE) == SUFFERED).all()

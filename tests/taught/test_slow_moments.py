@@ -93,7 +93,7 @@ def test_no_probe_in_a_slow_moment_leaves_no_such_doubt(
     assert not found.slow_doubt.any()
 
 
-@pytest.mark.parametrize("suffered", [0.45, 0.7, 0.95])
+@pytest.mark.parametrize("suffered", [0.75, 1.0, 1.25])
 def test_intervals_hold_where_a_class_suffers_otherwise_than_expected(
     profiles: Profiles, past: History, rows: list[int], suffered: float
 ) -> None:
