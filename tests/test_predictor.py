@@ -20,6 +20,7 @@ from advisor.predict.predictor import Posterior, Predictor, Prior, Probe, poster
 from advisor.predict.priors import learned
 from advisor.predict.probes import CHEAP, chosen
 from advisor.predict.profile import Profiles
+from advisor.predict.suffering import Suffering, busyness
 from tests.invented_devices import CPU, invented, invented_cpus, rates_of, setup_of, some_profiles
 
 
@@ -171,6 +172,26 @@ def test_probes_of_slower_moments_predict_the_machine_at_its_full_pace(
 
     assert apart(restless) < 0.6 * apart(untold)
     assert np.median(restless.deviation) > np.median(undisturbed.deviation)
+
+
+def test_probes_of_slower_moments_are_corrected_by_what_each_suffers_itself(
+    profiles: Profiles, past: History, prior: Prior
+) -> None:
+    """By the line that runs of its setup have taught: predictions are those of the full pace, and as much in doubt."""
+    true, rows = invented(profiles, CPU, 30).latency_ms, [3, 20, 40, 60, 80, 100, 120, 140]
+    busy = busyness(profiles.n_operators[rows], true[rows])
+    told = Suffering(1.2, 0.4, float(np.median(busy)), (0.0, 0.0, 0.0))
+    powers = told.of(profiles.n_operators[rows], true[rows]).tolist()
+    given = [replace(probe, suffering=told) for probe in probes_of(profiles, true, rows)]
+    full = [at_pace(probe, 1.0) for probe in given]
+    slowed = [at_pace(probe, 1.3, power) for probe, power in zip(given[3:], powers[3:], strict=True)]
+    vague = [replace(probe, suffering=replace(told, covariance=(0.3, 0.0, 0.1))) for probe in (*full[:3], *slowed)]
+    undisturbed, restless, doubted = (
+        Predictor(past, prior).fit({CPU: probes}).posterior(CPU) for probes in (full, [*full[:3], *slowed], vague)
+    )
+    assert np.ptp(powers) > 0.5
+    assert np.median(np.abs(restless.mean - undisturbed.mean)) < 0.02
+    assert np.median(doubted.deviation) > np.median(restless.deviation)
 
 
 def test_a_probe_whose_own_times_disagree_says_less(profiles: Profiles, past: History, prior: Prior) -> None:

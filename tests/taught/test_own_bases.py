@@ -27,6 +27,7 @@ from advisor.predict.signature import (
     REDUCTION,
     signature,
 )
+from advisor.predict.suffering import Suffering
 from tests.invented_devices import setup_of
 from tests.timed_operators import TOLD_APART, Law, blocked, fused_probe, fusing, latencies, linear_law, probe_of
 
@@ -150,6 +151,17 @@ def test_networks_suffer_of_a_slow_machine_by_the_classes_that_they_are_made_of(
     found = learned.suffers(fast)
     assert np.ptp(true) > 0.5 and np.median(np.abs(found - true)) < 0.03
     assert (learned.suffers(HERE) == SUFFERED).all()
+
+
+def test_busier_networks_suffer_more_where_the_runs_of_their_setup_have_taught_so(
+    profiles: Profiles, past: History, rows: list[int]
+) -> None:
+    law = linear_law(8)
+    true_ms, told = latencies(profiles, law), Suffering(1.2, 0.5, 2.0)
+    given = [replace(probe_of(profiles, row, law), suffering=told) for row in rows]
+    expected = told.of(profiles.n_operators, true_ms)
+    found = Predictor(past, Prior()).fit({HERE: given}).suffers(HERE)
+    assert np.ptp(expected) > 0.5 and np.median(np.abs(found - expected)) < 0.05
 
 
 def test_steps_of_a_fusing_runtime_do_not_stand_for_all_operators(
