@@ -250,9 +250,8 @@ class Predictor:
         # in one order whatever they were measured in
         profiles = self.past.profiles
         full_ms = full_pulse_ms(least_ms([probe.stretch for given in probes.values() for probe in given]))
-        ordered = {
-            setup: at_full_pace(_suffering(profiles, probes[setup], full_ms), full_ms) for setup in sorted(probes)
-        }
+        telling = {setup: _suffering(profiles, probes[setup], full_ms) for setup in sorted(probes)}
+        ordered = {setup: at_full_pace(given, full_ms) for setup, given in telling.items()}
         self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
@@ -322,18 +321,16 @@ class Predictor:
 
 
 def _suffering(profiles: Profiles, probes: Sequence[Probe], full_ms: float | None) -> list[Probe]:
-    """The same probes, each with what it suffers of a slow machine where its run does not tell."""
+    """The same probes of a setup, each with what it suffers of a slow machine where its run does not tell."""
     if any(probe.matrix_units for probe in probes):
         return list(probes)  # they tell by their operators, and those without any suffer as is usual
-    n_operators = profiles.n_operators[profiles.rows([probe.key for probe in probes])]
-    full = [
-        one.latency_ms if one.stretch is None or full_ms is None else one.stretch.at(full_ms, one.suffering.usual)
+    told, n_operators = probes[0].suffering, profiles.n_operators[profiles.rows([probe.key for probe in probes])]
+    at_full_ms = [
+        one.latency_ms if one.stretch is None or full_ms is None else one.stretch.at(full_ms, told.usual)
         for one in probes
     ]
-    powers = probes[0].suffering.of(n_operators, np.array(full)).tolist()
-    return [
-        one if one.suffers is not None else replace(one, suffers=by) for one, by in zip(probes, powers, strict=True)
-    ]
+    expected = zip(probes, told.of(n_operators, np.array(at_full_ms)).tolist(), strict=True)
+    return [replace(one, suffers=power) if one.suffers is None else one for one, power in expected]
 
 
 def check_enough(setup: Setup, probes: Sequence[Probe]) -> None:
