@@ -79,7 +79,8 @@ def of_quickest(passes: Sequence[tuple[float, Mapping[str, float]]], unseen: int
     end = min(range(n, len(passes)), key=took)
     before, after = passes[end - n][1], passes[end][1]
     made = unseen + end + 1
-    return {name: max(made * ms - (made - n) * before.get(name, 0.0), 0.0) / n for name, ms in after.items()}
+    # of a step that takes hardly a microsecond nothing may be left but what was rounded: its average says more then
+    return {name: max(made * ms - (made - n) * before.get(name, 0.0), 0.0) / n or ms for name, ms in after.items()}
 
 
 def _kind(told: Any) -> Kind:
