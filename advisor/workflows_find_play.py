@@ -18,11 +18,11 @@ from advisor.measure.request import Request
 from advisor.measure.run import Measured, Run
 from advisor.predict.known import Known
 from advisor.predict.missed import MOST_TOGETHER, Missed, Unmeasured, missed
-from advisor.predict.pace import AT_FULL_PACE, stretch_of
+from advisor.predict.pace import AT_FULL_PACE, pulse_slowdown, stretch_of
 from advisor.predict.predictor import Posterior
 from advisor.predict.probe import Probe
 from advisor.predict.search import Choice, Outcome, appraised, best, chances, choose, to_beat
-from advisor.predict.slowness import FULL_PACE, Slowness, of_the_machine
+from advisor.predict.slowness import FULL_PACE, Slowness
 from advisor.records import Question
 from advisor.workflows_find_options import Options, Result
 
@@ -214,7 +214,7 @@ def play(case: Case, runs: Sequence[Run]) -> Played:
                 results[option] = result
             place, row = int(case.options.known[option]), int(case.options.row[option])
             extra = (*extra, (place, row, _probe(case.options.named(option), run.measured, run.verdict == "noisy")))
-            paces.append(of_the_machine(slowdown, float(case.suffers[option])))
+            paces.append(pulse_slowdown(result.stretch, case.known_of(option).full_ms))
             slowness = case.slowness.after(paces)
             tested = slowness.beside(measured, case.suffers)
             believed = slowness.of(_anew(case, extra), case.suffers, case.unlike)

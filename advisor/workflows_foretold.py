@@ -107,8 +107,7 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     past, prior = workflows_predict.published(store)
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
-    usual, suffers = suffering.usual(probes), learned.suffers(setup)
-    slowness = of_last(((one.latency_ms, one.stretch, usual) for one in reversed(probes)), learned.full_ms_)
+    suffers, slowness = learned.suffers(setup), of_last((one.stretch for one in reversed(probes)), learned.full_ms_)
     shown = suffering.unlike(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
     unlike = float(np.hypot(shown, probes[0].suffering.doubt))
     return slowness.of(learned.posterior(setup), suffers, unlike), past.profiles

@@ -191,9 +191,7 @@ def _known(
     counted = {setup: _once(runs[setup], past.profiles, powers[setup].usual) for setup in measured}
     probes = {setup: tuple(probes_of(store, found, powers).values()) for setup, found in counted.items()}
     predictor = Predictor(past, prior).fit(probes)
-    suffers = {setup: suffering.usual(given) for setup, given in probes.items()}
-    last = own[own["setup"].isin(suffers)][["latency_ms", "stretch", "setup"]].itertuples(index=False, name=None)
-    slowness = of_last(((ms, stretch, suffers[setup]) for ms, stretch, setup in last), predictor.full_ms_)
+    slowness = of_last(own.loc[own["setup"].isin(probes), "stretch"], predictor.full_ms_)
     return tuple(
         Known(
             setup=setup, asked=best.asked, calibration=best, stale=(), n_probes=len(found),

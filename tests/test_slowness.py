@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from advisor.measure.stretches import Stretch
 from advisor.predict.predictor import Posterior
 from advisor.predict.search import Outcome
-from advisor.predict.slowness import FULL_PACE, Slowness, of_the_machine
+from advisor.predict.slowness import FULL_PACE, Slowness, of_last
 
 
 def test_the_machine_is_expected_to_be_as_slow_as_in_this_search_and_once_at_full_pace() -> None:
@@ -66,7 +67,6 @@ def test_setups_suffer_of_one_moment_by_powers_of_their_own() -> None:
     assert found.deviation == pytest.approx(np.hypot(0.1, 0.3 * suffers))
     each = [moment.scaled(one) for one in suffers]
     assert [one.times for one in each] == pytest.approx(1.5**suffers)
-    assert [of_the_machine(one.times, by) for one, by in zip(each, suffers, strict=True)] == pytest.approx([1.5, 1.5])
     tested = {i: Outcome(3.0, 3.1, slowdown=float(1.5**by)) for i, by in enumerate(suffers)}
     assert [one.slowdown for one in moment.beside(tested, suffers).values()] == pytest.approx([1.0, 1.0])
 
@@ -83,7 +83,15 @@ def test_networks_that_suffer_unlike_each_other_are_in_doubt_by_as_much() -> Non
 
 
 def test_what_is_the_spread_of_the_pulse_is_no_slow_machine() -> None:
-    assert of_the_machine(1.04, 0.5) == of_the_machine(0.9, 1.4) == 1.0
+    assert of_last([Stretch(10.0, 1.04, 1.0), Stretch(10.0, 0.9, 0.9)], 1.0) == FULL_PACE
+
+
+def test_how_slow_the_machine_is_its_pulse_tells_whatever_its_networks_suffer() -> None:
+    """Also where they suffer nothing, so that they would not tell."""
+    found = of_last([None, *([Stretch(10.0, 1.5, 1.4)] * 3)], 1.0)
+    assert (found.log, found.deviation) == (pytest.approx(np.log(1.5)), pytest.approx(0.0))
+    assert found.scaled(0.0) == FULL_PACE
+    assert of_last([Stretch(10.0, 1.5, 1.4)], None) == of_last([None], 1.0) == FULL_PACE
 
 
 def test_it_is_told_in_a_sentence_where_it_is_more_than_the_spread_of_the_pulse() -> None:

@@ -94,7 +94,12 @@ def slowdowns(stretches: Sequence[Stretch | None], full_ms: float | None = None)
         full_ms: The pulse at its full pace; None takes that of these runs.
     """
     full_ms = full_pulse_ms(least_ms(stretches)) if full_ms is None else full_ms
-    return np.array([1.0 if one is None or full_ms is None else one.pulse_ms / full_ms for one in stretches])
+    return np.array([pulse_slowdown(one, full_ms) for one in stretches])
+
+
+def pulse_slowdown(stretch: Stretch | None, full_ms: float | None) -> float:
+    """How many times slower than at its full pace the machine was during one run; 1 where that is not known."""
+    return 1.0 if stretch is None or full_ms is None else stretch.pulse_ms / full_ms
 
 
 def full_pulse_ms(known: Sequence[float]) -> float | None:

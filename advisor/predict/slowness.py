@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.measure.stretches import Stretch
-from advisor.predict.pace import AT_FULL_PACE, slowdown
+from advisor.predict.pace import AT_FULL_PACE, pulse_slowdown
 
 if TYPE_CHECKING:  # these load scipy, which other commands need not wait for
     from advisor.predict.predictor import Posterior
@@ -126,20 +126,15 @@ class Slowness:
 FULL_PACE = Slowness()
 
 
-def of_last(timed: Iterable[tuple[float, Stretch | None, float]], full_ms: float | None) -> Slowness:
+def of_last(stretches: Iterable[Stretch | None], full_ms: float | None) -> Slowness:
     """How slow the machine was, by its pulse, in the last runs of which that is known.
 
     Args:
-        timed: Of each run, newest first: its median in ms, its stretch, and the power by which its setup suffers.
+        stretches: Of each run, newest first.
         full_ms: The pulse at full pace.
     """
-    told = islice((one for one in timed if one[1] is not None), _LATELY)
-    return Slowness.of_runs([of_the_machine(slowdown(ms, at, full_ms, suffers), suffers) for ms, at, suffers in told])
-
-
-def of_the_machine(slower: float, suffers: float) -> float:
-    """How many times slower the machine was, by its pulse, where a network that suffers by that power was so slow."""
-    return slower ** (1 / suffers) if slower > AT_FULL_PACE else 1.0
+    told = islice((one for one in stretches if one is not None), _LATELY)
+    return Slowness.of_runs([pulse_slowdown(one, full_ms) for one in told])
 
 
 def _moving(logs: Sequence[float]) -> NDArray[np.float64]:
