@@ -6,8 +6,6 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from advisor import workflows_known, workflows_predict
 from advisor.evidence.store import Store
 from advisor.measure.sweep import SENTINEL
@@ -108,8 +106,7 @@ def _learned(store: Store, told: _Told, others: tuple[_Told, ...], _published: s
     learned = Predictor(past, prior).fit(dict([told, *others]))
     setup, probes = told
     suffers, slowness = learned.suffers(setup), of_last((one.stretch for one in reversed(probes)), learned.full_ms_)
-    shown = suffering.unlike(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
-    unlike = float(np.hypot(shown, probes[0].suffering.doubt))
+    unlike = suffering.doubt_of_each(probes, suffers[past.profiles.rows([one.key for one in probes])].tolist())
     return slowness.of(learned.posterior(setup), suffers, unlike), past.profiles
 
 

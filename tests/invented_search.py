@@ -108,7 +108,7 @@ class Bench:
         results = {option: by_row[k][row] for option, (k, row) in enumerate(places) if row in by_row[k]}
         return Case(
             question, "cpu", MACHINE["name"], self.knowns, found, results, Stubborn(self.knowns),
-            slowness=Slowness.of_runs(self.before).scaled(1 / self.knowns[0].suffers),
+            slowness=Slowness.of_runs(self.before).scaled(1 / (self.knowns[0].suffers or 1.0)),
         )  # fmt: skip
 
     def measure(self, request: Request) -> Run:

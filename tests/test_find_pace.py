@@ -65,6 +65,19 @@ def test_one_slow_moment_makes_each_setup_slower_by_what_it_suffers(built: Store
         assert later[others & (case.options.known == place)] == pytest.approx(expected)
 
 
+def test_a_search_whose_networks_suffer_nothing_of_a_slow_machine_knows_that_it_is_slow(built: Store) -> None:
+    probes = tuple(Probe(name, 224, 10.0, suffers=0.0) for name in NAMES[:3])
+    slow = {name: (1.4,) for name, _ in I7_MS}
+    machine = Bench(built, (known(I7_MS, measured=PROBE, probes=probes),), {"pytorch-eager": I7_MS}, slow=slow)
+    case = machine.case(max_latency_ms=17.5)
+    request = next_request(case, [], confirm=1)
+    assert request is not None
+    played = play(case, [machine.measure(request)])
+    assert played.slowness.log == pytest.approx(np.log(1.4) / 2), "one at 1.4, and the full pace expected before"
+    others = np.arange(len(case.options)) != played.steps[0].option
+    assert played.believed.mean[others] == pytest.approx(case.first.mean[others]), "they do not suffer of it"
+
+
 def test_networks_on_matrix_units_are_in_more_doubt_while_the_machine_is_slow(built: Store) -> None:
     """Their products suffer three times as much as what else they do, and have more or less of a network."""
     alike, apart = (tuple(Probe(name, 224, 10.0, suffers=by) for name, by in zip(NAMES, powers, strict=False))

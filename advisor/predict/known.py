@@ -18,7 +18,6 @@ from advisor.predict.pace import AT_FULL_PACE, slowdowns
 from advisor.predict.probe import Probe
 from advisor.predict.profile import Profiles
 from advisor.predict.slowness import FULL_PACE, Slowness
-from advisor.predict.suffering import UNKNOWN, Suffering
 
 if TYPE_CHECKING:
     from advisor.predict.deviations import Deviations
@@ -110,11 +109,6 @@ class Known:
         """The power of the machine's slowdown by which its networks are slower, as is usual: see `suffering`."""
         return suffering.usual(self.probes)
 
-    @property
-    def suffering(self) -> Suffering:
-        """What its runs tell of those powers."""
-        return self.probes[0].suffering if self.probes else UNKNOWN
-
     @cached_property
     def each_suffers(self) -> NDArray[np.float64]:
         """That power of every row of `profiles`."""
@@ -126,8 +120,7 @@ class Known:
         expected = np.full(len(self.probes), self.suffers)
         if self.powers is not None:
             expected = self.powers[self.profiles.rows([probe.key for probe in self.probes])]
-        shown = suffering.unlike(self.probes, expected.tolist())
-        return float(np.hypot(shown, self.suffering.doubt))
+        return suffering.doubt_of_each(self.probes, expected.tolist())
 
     @property
     def slower(self) -> Slowness:

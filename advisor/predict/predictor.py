@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -250,13 +250,14 @@ class Predictor:
         # in one order whatever they were measured in
         profiles = self.past.profiles
         full_ms = full_pulse_ms(least_ms([probe.stretch for given in probes.values() for probe in given]))
-        telling = {setup: _suffering(profiles, probes[setup], full_ms) for setup in sorted(probes)}
-        ordered = {setup: at_full_pace(given, full_ms) for setup, given in telling.items()}
+        ordered = {
+            setup: at_full_pace(suffering.of_each(probes[setup], profiles, full_ms), full_ms)
+            for setup in sorted(probes)
+        }
         self.full_ms_ = full_ms
         self.rows_ = {setup: profiles.rows([probe.key for probe in given]) for setup, given in ordered.items()}
         self.latency_ms_ = {setup: np.array([p.latency_ms for p in given]) for setup, given in ordered.items()}
         self.unsure_ = {setup: np.array([probe.unsure for probe in given]) for setup, given in ordered.items()}
-        # units that neighbours may use too scatter by more than the probes of a minute show
         self.usual_ = {setup: suffering.usual(given) for setup, given in ordered.items()}
         self.on_tiles_ = {setup: any(probe.matrix_units for probe in given) for setup, given in ordered.items()}
         self.suffering_ = {setup: probes[setup][0].suffering for setup in ordered}
@@ -318,19 +319,6 @@ class Predictor:
         names, sizes = profiles.models["architecture"].tolist(), profiles.models["img_size"].tolist()
         wanted = self.past.profiles.rows(list(zip(names, sizes, strict=True)))
         return self.posterior(setup, wanted).quantiles(quantiles)
-
-
-def _suffering(profiles: Profiles, probes: Sequence[Probe], full_ms: float | None) -> list[Probe]:
-    """The same probes of a setup, each with what it suffers of a slow machine where its run does not tell."""
-    if any(probe.matrix_units for probe in probes):
-        return list(probes)  # they tell by their operators, and those without any suffer as is usual
-    told, n_operators = probes[0].suffering, profiles.n_operators[profiles.rows([probe.key for probe in probes])]
-    at_full_ms = [
-        one.latency_ms if one.stretch is None or full_ms is None else one.stretch.at(full_ms, told.usual)
-        for one in probes
-    ]
-    expected = zip(probes, told.of(n_operators, np.array(at_full_ms)).tolist(), strict=True)
-    return [replace(one, suffers=power) if one.suffers is None else one for one, power in expected]
 
 
 def check_enough(setup: Setup, probes: Sequence[Probe]) -> None:

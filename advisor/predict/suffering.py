@@ -3,7 +3,8 @@
 What slows a machine down does not slow everything alike. Networks of many small operators, whose threads wait for each
 other often, suffer more than those of a few large ones, on some machines several times as much: on two cores of an AMD
 EPYC from a power of 1 for ResNets and Swins to 2.7 for the smallest MobileNetV3 in eager mode, and 0.3 to 3 in
-OpenVINO. So what a setup's runs tell is a line: a usual power and how it grows with the operators in a millisecond.
+OpenVINO (pairs of runs in nine stores; these figures and those beside the constants are of scripts not kept here). So
+what a setup's runs tell is a line: a usual power and how it grows with the operators in a millisecond.
 
 Where multiply-adds are left to units that multiply tiles of matrices, a network suffers by what it is made of instead.
 """
@@ -11,7 +12,7 @@ Where multiply-adds are left to units that multiply tiles of matrices, a network
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from advisor.predict.signature import DENSE, POINTWISE, PRODUCT, signature
 
 if TYPE_CHECKING:
     from advisor.predict.probe import Probe
+    from advisor.predict.profile import Profiles
 
 # Units that multiply tiles of matrices are shared by the two threads of a core, of which a neighbour may have one: what
 # they do takes up to three times as long then. The powers, by class of operators, of 12 networks in OpenVINO in
@@ -81,7 +83,7 @@ class Suffering:
         return float(np.hypot(np.sqrt(self.covariance[0]), OWN_DOUBT))
 
 
-UNKNOWN = Suffering()
+UNKNOWN = Suffering()  # where no line is learned: on matrix units, whose powers follow from classes of operators
 
 
 def busyness(n_operators: NDArray[np.float64], latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,6 +160,33 @@ def usual(probes: Sequence[Probe]) -> float:
     if told:
         return float(np.median(told))
     return probes[0].suffering.usual if probes else SUFFERED
+
+
+def of_each(probes: Sequence[Probe], profiles: Profiles, full_ms: float | None) -> list[Probe]:
+    """The same probes of a setup, each with what it suffers where its run does not tell.
+
+    Args:
+        full_ms: The pulse at the machine's full pace.
+    """
+    if any(probe.matrix_units for probe in probes):
+        return list(probes)  # they tell by their operators, and those without any suffer as is usual
+    told, n_operators = probes[0].suffering, profiles.n_operators[profiles.rows([probe.key for probe in probes])]
+    at_full_ms = [
+        one.latency_ms if one.stretch is None or full_ms is None else one.stretch.at(full_ms, told.usual)
+        for one in probes
+    ]
+    expected = zip(probes, told.of(n_operators, np.array(at_full_ms)).tolist(), strict=True)
+    return [replace(one, suffers=power) if one.suffers is None else one for one, power in expected]
+
+
+def doubt_of_each(probes: Sequence[Probe], expected: Iterable[float]) -> float:
+    """How far each network of a setup may be from what it is expected to suffer, a standard deviation.
+
+    Args:
+        expected: Of each probe.
+    """
+    of_setup = probes[0].suffering if probes else UNKNOWN
+    return float(np.hypot(unlike(probes, expected), of_setup.doubt))
 
 
 def unlike(probes: Iterable[Probe], expected: Iterable[float]) -> float:

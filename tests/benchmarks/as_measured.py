@@ -5,10 +5,9 @@
 HOMEs are ADVISOR_HOMEs of this machine, as `tests.benchmarks.prediction --home` leaves them. Of each calibrated setup
 the predictions from before anything else was measured in it are held against all networks that were measured then; of
 data/deviations.csv they do not know what it has of these. Three times: predicted for the machine's full pace, against
-what all those runs say of it, each corrected by its average pulse as probes are, but by
-what all runs of the setup together say that networks suffer; the same, against the median of the
-first run of each, steady or noisy, in whatever moment the machine was; and as pages show it, for the machine as slow as
-in its last measurements before, against the same.
+what all those runs say of it, each corrected by its average pulse and by what all runs of the setup say that networks
+suffer; the same, against the median of the first run of each, steady or noisy, in whatever moment the machine was; and
+as pages show it, for the machine as slow as in its last measurements before, against the same.
 """
 
 from __future__ import annotations

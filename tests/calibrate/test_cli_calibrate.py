@@ -70,7 +70,7 @@ def test_predictions_are_of_the_machine_as_slow_as_it_was_in_its_last_measuremen
     (known,) = workflows_calibrate.known(lab.store)
     mean, deviation = (float(part[lab.row(other)]) for part in (known.posterior.mean, known.posterior.deviation))
     slow, unrest = 0.4 * math.log(2), math.log(2) * math.sqrt(0.4 * 0.6)
-    unlike = known.suffering.doubt * math.hypot(slow, unrest)
+    unlike = known.probes[0].suffering.doubt * math.hypot(slow, unrest)
     assert predicted["slowdown"] == pytest.approx(2 ** (SUFFERED * 0.4))
     assert predicted["latency_ms"]["p50"] == pytest.approx(math.exp(mean) * predicted["slowdown"])
     wide = math.log(predicted["latency_ms"]["hi90"] / predicted["latency_ms"]["lo90"])
