@@ -8,7 +8,8 @@ should: the probes of each say with which, if any, since the same guess without 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,12 @@ COLUMNS: tuple[str, ...] = (
 # Of logarithms. What is predicted hardly depends on them: with one of them halved or doubled, networks left out are
 # predicted as well.
 _VARIANCES = Variances(features=0.01, family=0.02, architecture=0.01, noise=0.004)
-_KEY = ["kind", "runtime", "precision", "layout", "batch_size"]
+_KEY = ["kind", "runtime", "layout", "batch_size", "precision"]
+# What a runtime makes of a graph is much the same in another format of floating-point numbers, but what it computes
+# takes another share of the whole: deviations in bfloat16 (two cores of an AMD EPYC, of an Intel Xeon with AMX) were
+# about twice those in fp32 (two cores of a Xeon without: as_measured with .3, .5, .7 and 1 of them).
+_FLOATS = frozenset({"fp32", "fp16", "bf16"})
+_OF_ANOTHER_PRECISION = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,8 @@ class Deviations:
             of networks that were not measured what those like them let one expect.
         taught: Shape (n_profiles,): where they are.
         doubt: Shape (n_profiles,): standard deviation.
-        device: Where they were measured, for people.
+        device: Where they were measured, and in which precision, for people.
+        near: Whether they are of the very setup, but for device and versions.
     """
 
     rows: NDArray[np.intp]
@@ -47,6 +54,7 @@ class Deviations:
     taught: NDArray[np.float64]
     doubt: NDArray[np.float64]
     device: str
+    near: bool = True
 
     def added_to(self, base: OwnBase, probes: NDArray[np.intp]) -> OwnBase:
         """The same guess with every network as far from it as it was where these were measured.
@@ -59,7 +67,13 @@ class Deviations:
         return OwnBase(
             everywhere, base.at_probes + self.untaught[probes], np.hypot(base.doubt, self.doubt),
             np.hypot(base.probe_doubt, self.doubt[probes]), base.slow_doubt, base.suffers,
-            base.timed,
+            base.timed, self.near,
+        )  # fmt: skip
+
+    def shrunk(self, share: float) -> Deviations:
+        """That share of them, for another setup."""
+        return replace(
+            self, untaught=share * self.untaught, taught=share * self.taught, doubt=share * self.doubt, near=False
         )  # fmt: skip
 
 
@@ -70,6 +84,8 @@ def key_of(setup: Setup) -> Hashable:
 
 class DeviationsBySetup(Mapping[Hashable, tuple[Deviations, ...]]):
     """Those of every setup of a table by `key_of`, one of each device in order of name; worked out when asked for.
+
+    Those of setups that differ in the format of floating-point numbers alone follow, half as far.
 
     Args:
         table: With `COLUMNS`; networks without a cost profile are left out. `sum_ms` is what the steps of a network add
@@ -86,8 +102,16 @@ class DeviationsBySetup(Mapping[Hashable, tuple[Deviations, ...]]):
         self._found: dict[Hashable, tuple[Deviations, ...]] = {}
 
     def __getitem__(self, key: Hashable) -> tuple[Deviations, ...]:
+        others = [one for one in self._tables if one != key and _apart_by_format(one, key)]
+        if key not in self._tables and not others:
+            raise KeyError(key)
+        half = [one.shrunk(_OF_ANOTHER_PRECISION) for other in others for one in self._of(other)]
+        return (*self._of(key), *half)
+
+    def _of(self, key: Hashable) -> tuple[Deviations, ...]:
+        """Of that very setup."""
         if key not in self._found:
-            by_device = self._tables[key].groupby("device", sort=True)
+            by_device = self._tables[key].groupby("device", sort=True) if key in self._tables else ()
             self._found[key] = tuple(_of_setup(self._profiles, rows) for _, rows in by_device)
         return self._found[key]
 
@@ -96,6 +120,13 @@ class DeviationsBySetup(Mapping[Hashable, tuple[Deviations, ...]]):
 
     def __len__(self) -> int:
         return len(self._tables)
+
+
+def _apart_by_format(one: Hashable, other: Hashable) -> bool:
+    """Whether keys have all but the precision in common, and that is of floating-point numbers in both."""
+    *first, precision = cast(tuple[Hashable, ...], one)
+    *second, another = cast(tuple[Hashable, ...], other)
+    return first == second and {precision, another} <= _FLOATS
 
 
 def _of_setup(profiles: Profiles, table: pd.DataFrame) -> Deviations:
@@ -109,4 +140,5 @@ def _of_setup(profiles: Profiles, table: pd.DataFrame) -> Deviations:
     untaught[rows], doubt[rows] = found - usual, np.sqrt(_VARIANCES.noise)
     everywhere = untaught.copy()
     everywhere[rows[probed]] = taught[probed] - usual
-    return Deviations(rows, untaught, everywhere, doubt, str(table["device"].iloc[0]))
+    device, precision = table[["device", "precision"]].iloc[0]
+    return Deviations(rows, untaught, everywhere, doubt, f"{device}, in {precision}")

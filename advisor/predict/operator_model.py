@@ -94,6 +94,7 @@ def complete(probe: Probe) -> bool:
 def taught(
     profiles: Profiles, probes: tuple[Probe, ...], rates: tuple[float, ...], batch_size: int,
     kinds: Collection[str] = KINDS, sibling: Taught | None = None, fused: Activations | None = None,
+    *, in_blocks: bool = False,
 ) -> Taught | None:  # fmt: skip
     """What the operators of probes say about every profile; None with fewer than `MIN_TIMED` usable probes.
 
@@ -104,6 +105,7 @@ def taught(
         sibling: Another setup of the device, at the same batch size, that operators are expected to be like; without
             one, they are expected to be like those of published devices.
         fused: Activations that are computed within the operators before them, at the same batch size.
+        in_blocks: Of a runtime that computes convolutions on blocks of channels, see `blocked`.
     """
     rows = profiles.rows([probe.key for probe in probes])
     asked = np.array([kind in kinds for kind in KINDS])
@@ -112,7 +114,10 @@ def taught(
     if len(timed) < MIN_TIMED:
         return None
     points = _thinned(pd.concat([_followed(one, rows, batch_size, fused) for one in timed], ignore_index=True))
-    fitted = by_rates(points, np.array(rates)) if sibling is None else by_sibling(points, sibling.times, sibling.moving)
+    fitted = (
+        by_rates(points, np.array(rates), in_blocks=in_blocks) if sibling is None
+        else by_sibling(points, sibling.times, sibling.moving)
+    )  # fmt: skip
     mean = fitted.with_activations(points)
     classes, everywhere = fitted.classes(points), fitted.classes(profiles.operators)
     deviation = np.clip(np.log(points["ms"].to_numpy() / mean), -_MOST_DEVIATION, _MOST_DEVIATION)

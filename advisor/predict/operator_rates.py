@@ -11,6 +11,7 @@ where times scatter: a guess of next to nothing is never wrong by more than all 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from scipy.optimize import least_squares
 
 from advisor.measure.run import BLOCK
 from advisor.predict.activations import FOLLOWED_BY
+from advisor.predict.blocked import copied, unblocked
 from advisor.predict.costs import KINDS, kinds_of
 from advisor.predict.signature import ATTENTION, DENSE, GROUPED, PRODUCT
 
@@ -30,7 +32,7 @@ Times = Callable[[pd.DataFrame, int], NDArray[np.float64]]  # of operators at a 
 _SOFTMAX, _WHOLE_ATTENTION = len(KINDS), len(KINDS) + 1
 ALIKE = len(KINDS) + 2  # how many these are
 LEAST_MS = 1e-5
-_ATTENTION, _PRODUCT = KINDS.index(ATTENTION), KINDS.index(PRODUCT)
+_ATTENTION, _PRODUCT, _GROUPED, _DENSE = map(KINDS.index, (ATTENTION, PRODUCT, GROUPED, DENSE))
 _WIDE = 2 * BLOCK  # channels of a group, of which a vector that is not full wastes little
 _MACS, _MOVING = 1, [0, 2]  # places of rates among those of a class: of a MAC; of a call and a byte that is moved
 # Standard deviations of logarithms: of a time beside its rates, for the loss to tell a disturbed one; and of a rate
@@ -43,11 +45,15 @@ _VALUE = 4  # bytes
 _WITHIN, _WITHIN_SPREAD = np.array([0.8, 0.7, 0.1]), 0.3
 
 
-def alike(operators: pd.DataFrame) -> NDArray[np.intp]:
+def alike(operators: pd.DataFrame, *, in_blocks: bool = False) -> NDArray[np.intp]:
     """Shape (n_operators,): the class that each is as fast as, from 0 to `ALIKE` - 1; the first are those of `KINDS`.
 
     A grouped convolution whose groups fill whole vectors, or several, is computed as so many dense ones; narrower ones
     are not.
+
+    Args:
+        in_blocks: Of a runtime that computes convolutions on blocks of channels, see `blocked`: all that cannot be, of
+            several pixels, are of the class of grouped ones.
     """
     kinds = kinds_of(operators)
     reads, makes, groups = (
@@ -55,8 +61,10 @@ def alike(operators: pd.DataFrame) -> NDArray[np.intp]:
     )  # fmt: skip
     each = [channels // np.maximum(groups, 1) for channels in (reads, makes)]
     whole = [(width % BLOCK == 0) | (width >= _WIDE) for width in each]
-    grouped = kinds == KINDS.index(GROUPED)
-    found = np.where(grouped & whole[0] & whole[1], KINDS.index(DENSE), kinds)
+    grouped = kinds == _GROUPED
+    found = np.where(grouped & whole[0] & whole[1], _DENSE, kinds)
+    if in_blocks:
+        found = np.where(grouped & unblocked(operators) | (copied(operators) > 0), _GROUPED, found)
     found = np.where((kinds == _ATTENTION) & (operators["macs"] == 0), _SOFTMAX, found)
     return np.where((kinds == _ATTENTION) & operators["name"].str.contains("attention"), _WHOLE_ATTENTION, found)
 
@@ -83,14 +91,16 @@ class Fitted:
         return self.times(points, 1) + points[list(FOLLOWED_BY)].to_numpy(np.float64) @ self.activations
 
 
-def by_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> Fitted:
+def by_rates(points: pd.DataFrame, published: NDArray[np.float64], *, in_blocks: bool = False) -> Fitted:
     """What operators take by the rates of their classes.
 
     Args:
         points: Timed operators, with the columns of a signature, `activations.FOLLOWED_BY` and `ms`.
         published: The rate of every term of `costs.TERMS`, as published devices share them, at any speed.
+        in_blocks: As of `alike`.
     """
-    by_class, activations = _rates(points, published)
+    by_class, activations = _rates(points, published, in_blocks)
+    classes_of = functools.partial(alike, in_blocks=in_blocks)
     # Products with few probes are told apart into MACs and bytes by chance: some windows of swin alone could leave
     # attention without them several times as fast as other products.
     by_class[_ATTENTION, _MACS] = by_class[[_ATTENTION, _PRODUCT], _MACS].max()
@@ -101,30 +111,31 @@ def by_rates(points: pd.DataFrame, published: NDArray[np.float64]) -> Fitted:
         products, softmax = _inside(operators, batch_size)
         return np.column_stack([products @ by_class[_ATTENTION], softmax @ by_class[_SOFTMAX]])
 
-    rows = np.flatnonzero(alike(points) == _WHOLE_ATTENTION)
+    rows = np.flatnonzero(classes_of(points) == _WHOLE_ATTENTION)
     if len(rows):
         parts_of_whole = _fitted(whole(points.iloc[rows], 1), np.log(points["ms"].to_numpy()[rows]))
 
     def times(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-        classes = alike(operators)
-        ms = (_terms(operators, batch_size) * by_class[classes]).sum(axis=1)
+        classes = classes_of(operators)
+        ms = (_terms(operators, batch_size, in_blocks) * by_class[classes]).sum(axis=1)
         rows = np.flatnonzero(classes == _WHOLE_ATTENTION)
         ms[rows] = whole(operators.iloc[rows], batch_size) @ parts_of_whole
         return np.asarray(np.maximum(ms, LEAST_MS))
 
     def moving(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
-        each = _terms(operators, batch_size) * by_class[alike(operators)]
+        each = _terms(operators, batch_size, in_blocks) * by_class[classes_of(operators)]
         return np.asarray(each[:, _MOVING].sum(axis=1) / np.maximum(each.sum(axis=1), LEAST_MS))
 
-    return Fitted(times, moving, activations, alike)
+    return Fitted(times, moving, activations, classes_of)
 
 
 def _rates(
-    points: pd.DataFrame, published: NDArray[np.float64]
+    points: pd.DataFrame, published: NDArray[np.float64], in_blocks: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """Rates of a call, a MAC, ... of each class, shape (ALIKE, 4), and factors of activations, which classes share."""
-    by_class, factors = _prior(points, published), np.ones(len(_WITHIN))
-    terms, classes, log_ms = _terms(points, 1), alike(points), np.log(points["ms"].to_numpy())
+    by_class, factors = _prior(points, published, in_blocks), np.ones(len(_WITHIN))
+    terms, classes = _terms(points, 1, in_blocks), alike(points, in_blocks=in_blocks)
+    log_ms = np.log(points["ms"].to_numpy())
     followed = _WITHIN * points[list(FOLLOWED_BY)].to_numpy(np.float64)
     apart = [one for one in np.unique(classes).tolist() if one != _WHOLE_ATTENTION]
     sharing = [one for one in apart if followed[classes == one].any()]
@@ -183,17 +194,20 @@ def _laid_out_ms(operators: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(wanted, weights, 0.0) / _LAID_OUT_BYTES
 
 
-def _prior(points: pd.DataFrame, published: NDArray[np.float64]) -> NDArray[np.float64]:
+def _prior(points: pd.DataFrame, published: NDArray[np.float64], in_blocks: bool) -> NDArray[np.float64]:
     """Shape (ALIKE, 4): ms a call, a MAC, a byte that grows with the batch, a byte of weights, at these points' speed.
 
-    Published devices do not tell the parts of attention apart.
+    Published devices do not tell the parts of attention apart, nor patches that are copied from what is computed.
     """
     n = len(KINDS)
     of_kind = np.column_stack([
         published[2 * n + 1 :], published[:n], published[n : 2 * n], np.full(n, published[2 * n]),
     ])  # fmt: skip
     prior = of_kind[[*range(n), _ATTENTION, _ATTENTION]]
-    guess = np.maximum((_terms(points, 1) * prior[alike(points)]).sum(axis=1), 1e-300)
+    if in_blocks:
+        prior[_GROUPED, _MACS] = prior[_DENSE, _MACS]
+    by_class = prior[alike(points, in_blocks=in_blocks)]
+    guess = np.maximum((_terms(points, 1, in_blocks) * by_class).sum(axis=1), 1e-300)
     return np.asarray(np.maximum(prior * np.exp(np.median(np.log(points["ms"].to_numpy() / guess))), 1e-300))
 
 
@@ -220,10 +234,12 @@ def _fitted(
     return np.asarray(np.exp(least_squares(residuals, start, jac=slopes, loss="soft_l1").x))
 
 
-def _terms(operators: pd.DataFrame, batch_size: int) -> NDArray[np.float64]:
+def _terms(operators: pd.DataFrame, batch_size: int, in_blocks: bool = False) -> NDArray[np.float64]:
     """Shape (n_operators, 4): what the rates of a class are multiplied with."""
     macs, weights = (operators[name].to_numpy(np.float64) for name in ("macs", "weight_bytes"))
     moved = operators["bytes"].to_numpy(np.float64) - weights
+    if in_blocks:
+        moved += _VALUE * copied(operators)
     return np.column_stack([np.ones(len(macs)), macs * batch_size, moved * batch_size, weights])
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from advisor.measure.run import REST
 from advisor.predict import suffering
 from advisor.predict.activations import Activations, activations
+from advisor.predict.blocked import in_blocks
 from advisor.predict.columns import Setup
 from advisor.predict.costs import KINDS
 from advisor.predict.factors import with_factors
@@ -64,6 +65,8 @@ class OwnBase:
         suffers: Shape (n_profiles,): what each network suffers of a slow machine where its multiply-adds are left to
             matrix units, see `suffering`; None where its steps are not told apart.
         timed: Whether operators were timed in that setup itself, not only in another one of the device.
+        told: Whether other machines say of that very setup how far each network, or those like it, is from the sum of
+            its operators.
     """
 
     everywhere: NDArray[np.float64]
@@ -73,6 +76,7 @@ class OwnBase:
     slow_doubt: NDArray[np.float64]
     suffers: NDArray[np.float64] | None = None
     timed: bool = True
+    told: bool = False
 
 
 def own_bases(
@@ -125,7 +129,10 @@ def _of_fused(
     """
     like = lesson if setup.runtime in _OF_EAGER_MODE else None
     within = _within(lesson, profiles, probes) if like is None else None
-    own = taught(profiles, tuple(probes), tuple(rates), setup.batch_size, _TOLD_APART, like, within)
+    own = taught(
+        profiles, tuple(probes), tuple(rates), setup.batch_size, _TOLD_APART, like, within,
+        in_blocks=in_blocks(setup),
+    )  # fmt: skip
     if own is None:
         return None
     rows = profiles.rows([probe.key for probe in probes])

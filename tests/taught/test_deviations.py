@@ -89,7 +89,7 @@ def test_they_are_what_latencies_are_beyond_the_sums_but_for_a_common_pace(profi
     assert known.taught[[3, 7]] == pytest.approx(deviation[[3, 7]] / 2 - usual)
     untold = [row for row in range(len(profiles)) if row not in (3, 7)]
     assert known.taught[untold] == pytest.approx(known.untaught[untold])
-    assert known.device == "Some machine"
+    assert known.device == "Some machine, in fp32"
 
 
 def test_networks_like_none_that_was_measured_are_in_most_doubt(profiles: Profiles) -> None:
@@ -189,13 +189,33 @@ def test_of_several_machines_the_probes_find_the_one_that_is_like_this(
         for name, of in (("like", here), ("another", by_family(profiles, 2)))
     )
     both = DeviationsBySetup(profiles, pd.concat([like, unlike], ignore_index=True))
-    assert [one.device for one in both[KEY]] == ["another", "like"]
+    assert [one.device for one in both[KEY]] == ["another, in fp32", "like, in fp32"]
     errors = [off(profiles, past, rows, true, DeviationsBySetup(profiles, one)) for one in (like, unlike)]
     assert off(profiles, past, rows, true, both) < 1.1 * errors[0] < 0.8 * errors[1]
 
 
-def test_another_setup_is_predicted_without_them(profiles: Profiles, past: History, rows: list[int]) -> None:
+@pytest.mark.parametrize("other", [{"precision": "int8"}, {"runtime": "openvino"}])
+def test_another_setup_is_predicted_without_them(
+    profiles: Profiles, past: History, rows: list[int], other: dict[str, str]
+) -> None:
     here = by_family(profiles, 1)
     true = np.log(latencies(profiles, linear_law(8))) + here
-    given = table(profiles, measured_elsewhere(profiles), here, []).assign(precision="bf16")
+    given = table(profiles, measured_elsewhere(profiles), here, []).assign(**other)
     assert off(profiles, past, rows, true, DeviationsBySetup(profiles, given)) == off(profiles, past, rows, true, {})
+
+
+def test_in_another_format_of_numbers_networks_deviate_half_as_far(profiles: Profiles) -> None:
+    measured = list(range(0, 80))
+    given = [
+        table(profiles, measured, by_family(profiles, seed), [3]).assign(precision=precision)
+        for seed, precision in ((1, "fp32"), (2, "bf16"), (3, "int8"))
+    ]
+    own, of_bf16 = DeviationsBySetup(profiles, pd.concat(given, ignore_index=True))[KEY]
+    (alone,) = DeviationsBySetup(profiles, given[1])[key_of(replace(HERE, precision="bf16"))]
+    (plain,) = DeviationsBySetup(profiles, given[0])[KEY]
+    assert own.untaught == pytest.approx(plain.untaught)
+    assert of_bf16.rows.tolist() == alone.rows.tolist() and of_bf16.device == "Some machine, in bf16"
+    for name in ("untaught", "taught", "doubt"):
+        assert getattr(of_bf16, name) == pytest.approx(getattr(alone, name) / 2)
+    assert DeviationsBySetup(profiles, given[1])[KEY][0].untaught == pytest.approx(alone.untaught / 2)
+    assert key_of(replace(HERE, precision="int8")) not in DeviationsBySetup(profiles, given[1])
