@@ -29,8 +29,9 @@ COLUMNS: tuple[str, ...] = (
 _VARIANCES = Variances(features=0.01, family=0.02, architecture=0.01, noise=0.004)
 _KEY = ["kind", "runtime", "layout", "batch_size", "precision"]
 # What a runtime makes of a graph is much the same in another format of floating-point numbers, but what it computes
-# takes another share of the whole: deviations in bfloat16 (two cores of an AMD EPYC, of an Intel Xeon with AMX) were
-# about twice those in fp32 (two cores of a Xeon without: as_measured with .3, .5, .7 and 1 of them).
+# takes another share of the whole: of .3, .5, .7 and 1 times the deviations in bfloat16 (two cores of an AMD EPYC, of
+# an Intel Xeon with AMX), half predicted OpenVINO in fp32 best (`as_measured`, three calibrations of two cores of a
+# Xeon without either).
 _FLOATS = frozenset({"fp32", "fp16", "bf16"})
 _OF_ANOTHER_PRECISION = 0.5
 

@@ -64,7 +64,7 @@ def alike(operators: pd.DataFrame, *, in_blocks: bool = False) -> NDArray[np.int
     grouped = kinds == _GROUPED
     found = np.where(grouped & whole[0] & whole[1], _DENSE, kinds)
     if in_blocks:
-        found = np.where(grouped & unblocked(operators) | (copied(operators) > 0), _GROUPED, found)
+        found = np.where((grouped & unblocked(operators)) | (copied(operators) > 0), _GROUPED, found)
     found = np.where((kinds == _ATTENTION) & (operators["macs"] == 0), _SOFTMAX, found)
     return np.where((kinds == _ATTENTION) & operators["name"].str.contains("attention"), _WHOLE_ATTENTION, found)
 
@@ -206,8 +206,8 @@ def _prior(points: pd.DataFrame, published: NDArray[np.float64], in_blocks: bool
     prior = of_kind[[*range(n), _ATTENTION, _ATTENTION]]
     if in_blocks:
         prior[_GROUPED, _MACS] = prior[_DENSE, _MACS]
-    by_class = prior[alike(points, in_blocks=in_blocks)]
-    guess = np.maximum((_terms(points, 1, in_blocks) * by_class).sum(axis=1), 1e-300)
+    of_each = prior[alike(points, in_blocks=in_blocks)]
+    guess = np.maximum((_terms(points, 1, in_blocks) * of_each).sum(axis=1), 1e-300)
     return np.asarray(np.maximum(prior * np.exp(np.median(np.log(points["ms"].to_numpy() / guess))), 1e-300))
 
 
