@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from advisor import find_json, tables_find, workflows_find
+from advisor import find_json, tables_find, views_find, workflows_find, workflows_find_probing
 from advisor.cli_question import BATCH_SIZE, LAYOUT, LIMITS, asked
 from advisor.measure.request import PRECISIONS, RUNTIMES
 from advisor.records import Question
@@ -46,8 +46,12 @@ def _question(given: dict[str, Any]) -> Question:
 @as_json
 def find(question: Question, confirm: int, budget_s: float, json_: bool) -> None:
     """The most accurate network within a latency on this machine: predicted, confirmed by measuring, and answered."""
-    with opened_store() as store, job_bar("searching") as on_change:
-        found = workflows_find.find(store, question, confirm=confirm, budget_s=budget_s, on_change=on_change)
+    with opened_store() as store:
+        if asked_first := workflows_find.unprobed(store, question):
+            said = views_find.probing_words(asked_first, workflows_find_probing.expected_s(asked_first))
+            click.echo(f"{said[0].upper()}{said[1:]}. A --runtime makes it a search with that one alone.", err=True)
+        with job_bar("searching") as on_change:
+            found = workflows_find.find(store, question, confirm=confirm, budget_s=budget_s, on_change=on_change)
     show(find_json.answer(found), json_, lambda: tables_find.answer(found))
     if found.problem:
         raise click.ClickException(found.problem)

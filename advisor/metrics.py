@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,3 +69,8 @@ def percent(share: float) -> str:
     """A share as whole percent, with a decimal below 10 %."""
     shown = 100 * share
     return f"{shown:.1f} %" if 0 < shown < 10 else f"{shown:.0f} %"
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """Words, at least one, with commas and a last 'and'."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

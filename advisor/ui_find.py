@@ -20,6 +20,7 @@ from advisor import (
     views_find,
     workflows,
     workflows_find,
+    workflows_find_probing,
     workflows_measure,
 )
 from advisor.errors import AdvisorError
@@ -122,6 +123,8 @@ def _start(store: Store, question: Question | None, found: Sequence[Known]) -> N
         )  # fmt: skip
         each_s = 0.0 if lacking else views_find.usual_s(ui_job.history(store))
         st.markdown(lacking or views_find.estimate_words(_confirm(), each_s, workflows_find.BUDGET_S), width="content")
+    if question is not None and not lacking and (asked := workflows_find.unprobed(store, question)):
+        st.caption(views_find.probing_words(asked, workflows_find_probing.expected_s(asked)))
 
 
 def _confirm() -> int:

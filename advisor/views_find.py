@@ -11,7 +11,8 @@ import pandas as pd
 
 from advisor.advice.predicted import percent
 from advisor.measure.job_state import JobState
-from advisor.metrics import METRICS
+from advisor.metrics import METRICS, enumerated
+from advisor.predict.calibration import Asked
 from advisor.predict.known import Known
 from advisor.records import Candidate, option_name
 from advisor.views import LIMIT_LABELS
@@ -75,7 +76,7 @@ def lacking_words(found: Sequence[Known], batch_size: int) -> str:
     sizes = [str(size) for size in sorted({one.setup.batch_size for one in ready})]
     if not sizes:
         return "Calibrate this machine first: a search needs predictions."
-    named = f"batch size {sizes[0]}" if len(sizes) == 1 else f"batch sizes {', '.join(sizes[:-1])} and {sizes[-1]}"
+    named = f"batch size{'' if len(sizes) == 1 else 's'} {enumerated(sizes)}"
     return (
         f"This machine is calibrated for {named}, not for {batch_size}: choose another 'Batch size' here, or calibrate "
         f"for {batch_size} above."
@@ -113,6 +114,12 @@ def estimate_words(confirm: int, each_s: float, most_s: float) -> str:
     if confirm * each_s > most_s:
         return f"{told}, none of them begun after {duration(most_s)}"
     return f"{told}, about {duration(confirm * each_s)}"
+
+
+def probing_words(asked: Sequence[Asked], seconds: float) -> str:
+    """What a search measures before its candidates, and about how long that takes."""
+    names = enumerated([one.runtime for one in asked])
+    return f"first a few probes of {names}, not calibrated yet: about {duration(seconds)}"
 
 
 def in_words(sentence: str) -> str:

@@ -165,8 +165,13 @@ def submit_calibration(
     unique = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     return workflows_measure.submit(
         store, [], title=asked.title, sweep_id=calibrating.new_id(asked, unique), sentinel=asked.sentinel,
-        follow=follow, n_expected=n * looks, expected_s=calibrating.EXTENSION * budget_s + _SENTINELS_S,
+        follow=follow, n_expected=n * looks, expected_s=expected_s(budget_s),
     )  # fmt: skip
+
+
+def expected_s(budget_s: float) -> float:
+    """How long a calibration takes, at most where the fewest probes end within its budget."""
+    return calibrating.EXTENSION * budget_s + _SENTINELS_S
 
 
 def probe_order(store: Store, asked: Asked) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from advisor import workflows, workflows_known, workflows_measure, workflows_predict
+from advisor import workflows, workflows_find_probing, workflows_known, workflows_measure, workflows_predict
 from advisor.advice import limits
 from advisor.advice.setups import QUANTISED
 from advisor.errors import BadQuestion, UnknownName
@@ -21,6 +21,7 @@ from advisor.measure import machine
 from advisor.measure.job_state import JobState
 from advisor.measure.request import RUNTIMES, Request
 from advisor.measure.run import Run
+from advisor.predict.calibration import Asked
 from advisor.predict.known import Known
 from advisor.predict.staleness import in_a_sentence
 from advisor.records import Question
@@ -82,17 +83,27 @@ def submit_probes(
     Raises:
         As `find`.
     """
-    from advisor import workflows_find_probing
+    case_of(store, question, runtime=runtime, precision=precision)  # refuses what cannot be answered
+    return workflows_find_probing.submit_probes(store, unprobed(store, question, runtime=runtime, precision=precision))
 
-    case = case_of(store, question, runtime=runtime, precision=precision)
+
+def unprobed(
+    store: Store, question: Question, *, runtime: str = BEST, precision: str | None = None
+) -> list[Asked]:  # fmt: skip
+    """The setups that a search would give a few probes first: of each installed runtime of which nothing is known.
+
+    Raises:
+        BadQuestion: The device is not here, or the question is none of a search.
+        UnknownName: A runtime that is not known.
+    """
+    target = target_of(question.device_id)
     runtime, precision = _checked(question, runtime, precision)
     if runtime != BEST or precision is not None or question.layout is not None:
         return []
-    wanted = workflows_find_probing.unprobed(
-        store, case.target, workflows_known.known(store, case.target, batch_size=None),
+    return workflows_find_probing.unprobed(
+        store, target, workflows_known.known(store, target, batch_size=None),
         batch_size=question.batch_size or 1, threads=machine.usable_threads(),
     )  # fmt: skip
-    return workflows_find_probing.submit_probes(store, wanted)
 
 
 def submit_find(

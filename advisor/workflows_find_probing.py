@@ -6,7 +6,7 @@ of the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from advisor import workflows_calibrate, workflows_known, workflows_measure
 from advisor.evidence.store import Store
@@ -17,38 +17,52 @@ from advisor.predict.known import Known
 
 N_PROBES = 5
 BUDGET_S = 25.0  # of one runtime; converting a network takes longer than timing it
-# compiling takes up to a minute a network: it takes part once the user has calibrated it
-_SLOW = ("pytorch-compile",)
+# Compiling takes longer still: where a network takes so long that fewer than `MIN_PROBES` end in this time, those alone
+# are measured, in up to twice of it.
+_BUDGETS_S = {"pytorch-compile": 50.0}
 
 
 def unprobed(store: Store, target: str, knowns: Iterable[Known], *, batch_size: int, threads: int) -> list[Asked]:
     """The setups worth a few probes: one of each installed runtime, in the precision that it takes by itself.
 
-    One that was asked for before and gave nothing is left alone.
+    One that was asked for before, and gave nothing or has not ended, is left alone; all are where nothing is known of
+    any, for then no search can begin. Those that take longest come last.
 
     Args:
         knowns: What is known of the target, in all setups.
     """
     there = {one.setup.runtime for one in knowns if one.setup.batch_size == batch_size}
+    if not there:
+        return []
     offered = dict(machine.offers(target))  # of several precisions the last one: the plainest comes first
     asked = [
         Asked(target, runtime, precision, "nchw", batch_size, threads)
-        for runtime, precision in offered.items() if runtime not in there and runtime not in _SLOW
+        for runtime, precision in offered.items() if runtime not in there
     ]  # fmt: skip
-    return [one for one in asked if not _tried(store, one)]
+    return sorted((one for one in asked if not _tried(store, one)), key=_budget_s)
 
 
 def submit_probes(store: Store, asked: Iterable[Asked]) -> list[str]:
     """Queue a small calibration of each; the ids of the jobs."""
     return [
-        workflows_calibrate.submit_calibration(store, one, n_probes=N_PROBES, budget_s=BUDGET_S, looks=1)
+        workflows_calibrate.submit_calibration(store, one, n_probes=N_PROBES, budget_s=_budget_s(one), looks=1)
         for one in asked
     ]  # fmt: skip
 
 
+def expected_s(asked: Sequence[Asked]) -> float:
+    """About how long the probes of all of them take."""
+    return sum(workflows_calibrate.expected_s(_budget_s(one)) for one in asked)
+
+
+def _budget_s(asked: Asked) -> float:
+    return _BUDGETS_S.get(asked.runtime, BUDGET_S)
+
+
 def _tried(store: Store, asked: Asked) -> bool:
     if any(one.asked == asked for one, _ in workflows_known.stale_calibrations(store)):
-        return False
+        return True
     begun = calibrating.new_id(asked, "")
     sweeps = workflows_measure.runs(store, deleted=True)["sweep_id"]
-    return bool(sweeps.str.startswith(begun).any())
+    waiting = (job.sweep_id for job in workflows_measure.jobs(store).states() if not job.ended)
+    return bool(sweeps.str.startswith(begun).any()) or any(one.startswith(begun) for one in waiting)

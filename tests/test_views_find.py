@@ -10,6 +10,7 @@ import pytest
 
 from advisor import views_find, workflows_measure
 from advisor.evidence.store import Store
+from advisor.predict.calibration import Asked
 from advisor.records import Candidate, Question, Recommendation
 from advisor.workflows_find_answer import FindAnswer, Promising
 from advisor.workflows_find_path import Confirmation
@@ -203,6 +204,11 @@ def test_how_long_a_search_takes_is_no_more_than_the_time_it_is_given() -> None:
     assert views_find.estimate_words(5, 7.9, 300.0) == "at most 5 measurements, about 40 s"
     assert views_find.estimate_words(100, 7.9, 300.0) == "at most 100 measurements, none of them begun after 5 min"
     assert views_find.estimate_words(0, 7.9, 300.0).startswith("nothing is measured")
+    asked = [Asked("cpu", name, "fp32", "nchw", 1, 2) for name in ("onnxruntime", "openvino", "pytorch-compile")]
+    assert views_find.probing_words(asked, 125.0) == (
+        "first a few probes of onnxruntime, openvino and pytorch-compile, not calibrated yet: about 2 min"
+    )
+    assert views_find.probing_words(asked[:1], 60.0).endswith("of onnxruntime, not calibrated yet: about 60 s")
 
 
 def test_how_long_a_measurement_takes_is_told_from_those_alike(ready: Store) -> None:

@@ -168,8 +168,3 @@ def too_few(case: Case, one: Duel | None, reference: str, other: str, best: Best
             f"{times(float(one.ratio[top]))} as fast as {named(case, one.runs, best, int(one.reference[top]))}."
         )
     return Finding(NOT_ENOUGH, text + float_caution(one.runs), pair_rows(one, best))
-
-
-def join(words: Sequence[str]) -> str:
-    """Words with commas and a last 'and'."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

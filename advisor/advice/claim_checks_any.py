@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from advisor.advice.claim_checks import MIN_PAIRS, NOT_ENOUGH, Finding, join, rows
+from advisor.advice.claim_checks import MIN_PAIRS, NOT_ENOUGH, Finding, rows
 from advisor.advice.ties import sampling_error
+from advisor.metrics import enumerated
 
 # The quoted factor 4.8 is met from where it would be rounded to it.
 FEWER_PARAMS = 4.75
@@ -121,7 +122,7 @@ def plain_resnets_win_the_race(_scored: pd.DataFrame, extra: Extra) -> Finding:
     firsts = [f"{r['model']} {r['value_x']:.1f} %" for r in by_accuracy.head(4).to_dict("records")]
     text = (
         f"In that one race ({len(race)} networks, 20 classes of DeepFashion, four epochs, one run each) the most "
-        f"accurate were {join(firsts)}; the best that is no plain ResNet was {best_other['model']} with "
+        f"accurate were {enumerated(firsts)}; the best that is no plain ResNet was {best_other['model']} with "
         f"{best_other['value_x']:.1f} %. Most accuracy for the minutes of an epoch: {first['model']}, "
         f"{first['value_x']:.1f} % in {first['value_y']:.1f} min, {first['per_minute']:.2f} points a minute, then "
         f"{second['model']} with {second['per_minute']:.2f}. The hardware is not stated."

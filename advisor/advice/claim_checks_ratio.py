@@ -16,7 +16,6 @@ from advisor.advice.claim_checks import (
     duel,
     duel_in,
     float_caution,
-    join,
     named,
     pair_rows,
     rows,
@@ -27,6 +26,7 @@ from advisor.advice.claim_checks import (
 from advisor.advice.claim_frames import GROUPS, Best, OwnResult
 from advisor.advice.matching import match_at_equal_top1
 from advisor.evidence.families import family_of
+from advisor.metrics import enumerated
 from advisor.records import Verdict
 
 IN1K = "best ImageNet-1k weights of each"
@@ -57,7 +57,7 @@ def efficientnet_without_gpu(case: Case) -> Finding:
     mine = case.group("EfficientNet") & allowed
     rivals = {name: case.group(name) & allowed & ~np.isnan(best.top1) for name in CPU_RIVALS}
     every_rival = np.logical_or.reduce(list(rivals.values()))
-    others = join(CPU_RIVALS)
+    others = enumerated(CPU_RIVALS)
     one = duel(case, every_rival, mine, best)
     if one is None or not one.enough:
         return too_few(case, one, others, "EfficientNet", best, f"networks {scope}; {IN1K}")
@@ -67,7 +67,7 @@ def efficientnet_without_gpu(case: Case) -> Finding:
     verdict: Verdict = "holds" if one.matches.median >= 1 else "fails"
     text = (
         f"{case.where(one.runs)}, networks {scope}, EfficientNet is {spread(one.ratio)} as fast at equal top-1 "
-        f"({IN1K}) as the front of {others}; medians: {join(parts)}."
+        f"({IN1K}) as the front of {others}; medians: {enumerated(parts)}."
     )
     if one.matches.unreached:
         text += f" {one.matches.unreached} networks of that front are more accurate than any EfficientNet there."
@@ -150,7 +150,7 @@ def _unreached(against: dict[str, Duel], best: Best) -> str:
     missed = {name: one.matches.unreached for name, one in against.items() if one.matches.unreached}
     if not missed:
         return ""
-    return f" Out of ViT's reach there: {join([f'{n} of the {name} front' for name, n in missed.items()])}."
+    return f" Out of ViT's reach there: {enumerated([f'{n} of the {name} front' for name, n in missed.items()])}."
 
 
 def _own_results(case: Case, group: str) -> dict[str, list[OwnResult]]:
@@ -223,7 +223,7 @@ def _regnet_by_own_figures(case: Case, own: _OwnDuel) -> Finding:
 
 def _mnasnet_by_own_figures(case: Case, own: _OwnDuel) -> Finding:
     holds = float(np.median(own.ratio)) >= EIGHTEEN_TENTHS
-    sources = join(sorted({row.partition(".")[0] for row in own.row_ids}))
+    sources = enumerated(sorted({row.partition(".")[0] for row in own.row_ids}))
     text = (
         f"On {case.name} ({own.words}) MnasNet is {spread(own.ratio)} as fast as MobileNetV2 at equal top-1, by the "
         f"speeds and accuracies of {sources} (timm has weights for too few of these); {own.figures}, "

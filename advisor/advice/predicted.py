@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from advisor.metrics import METRICS
+from advisor.metrics import METRICS, enumerated
 from advisor.records import Candidate, MightWin, Question, Reason
 
 Axis = Literal["latency_ms", "throughput_per_s"]
@@ -220,8 +220,7 @@ def families_without_results(
         found.append(Reason("predicted-family", text, one.note))
     rest = [name for name in lacking if name not in best]
     if rest and refused:
-        names = " and ".join([", ".join(rest[:-1]), rest[-1]] if len(rest) > 1 else rest)
         have = "have" if len(rest) > 1 else "has"
-        text = f"{names} {have} no published result on {device_name} that could answer. {refused}"
+        text = f"{enumerated(rest)} {have} no published result on {device_name} that could answer. {refused}"
         found.append(Reason("families-not-predicted", text, HELD_OUT))
     return found

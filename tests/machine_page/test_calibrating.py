@@ -202,6 +202,23 @@ def test_find_answers_with_a_measured_pick_within_the_limit(lab: Lab) -> None:
     assert pick in texts(again)  # a reload finds the answer by the link
 
 
+def test_find_says_which_runtimes_it_probes_first_and_takes_them_in(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.keep(n=8)
+    offers = [("pytorch-eager", "fp32"), ("pytorch-compile", "fp32"), ("onnxruntime", "fp32")]
+    monkeypatch.setattr(machine, "offers", lambda _target: offers)
+    app = page(max_latency_ms="25", max_img_size="224", confirm="1")
+    told = "first a few probes of onnxruntime and pytorch-compile, not calibrated yet: about 2 min"
+    assert told in texts(app)
+    click(app, "fnd_go")
+    queue = workflows_measure.jobs(lab.store)
+    for job in queue.states():
+        queue.wait(job.job_id)
+    app.run()
+    assert "#### Use `" in texts(app)
+    assert "first a few probes" not in texts(app)
+    assert set(app.selectbox(key="fnd_runtime").options) == {"pytorch-eager", "onnxruntime", "pytorch-compile"}
+
+
 def test_another_limit_is_another_question(lab: Lab) -> None:
     lab.keep(n=8)
     app = click(page(max_latency_ms="25", max_img_size="224", confirm="1"), "fnd_go")
