@@ -98,11 +98,11 @@ def unprobed(
     """
     target = target_of(question.device_id)
     runtime, precision = _checked(question, runtime, precision)
-    if runtime != BEST or precision is not None or question.layout is not None:
+    if runtime != BEST or question.layout not in (None, workflows_find_probing.LAYOUT):
         return []
     return workflows_find_probing.unprobed(
         store, target, workflows_known.known(store, target, batch_size=None),
-        batch_size=question.batch_size or 1, threads=machine.usable_threads(),
+        batch_size=question.batch_size or 1, threads=machine.usable_threads(), precision=precision,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from advisor.predict import calibration as calibrating
 from advisor.predict.calibration import Asked
 from advisor.predict.known import Known
 
+LAYOUT = "nchw"  # which every runtime takes
 N_PROBES = 5
 BUDGET_S = 25.0  # of one runtime; converting a network takes longer than timing it
 # Compiling takes longer still: where a network takes so long that fewer than `MIN_PROBES` end in this time, those alone
@@ -22,7 +23,9 @@ BUDGET_S = 25.0  # of one runtime; converting a network takes longer than timing
 _BUDGETS_S = {"pytorch-compile": 50.0}
 
 
-def unprobed(store: Store, target: str, knowns: Iterable[Known], *, batch_size: int, threads: int) -> list[Asked]:
+def unprobed(
+    store: Store, target: str, knowns: Iterable[Known], *, batch_size: int, threads: int, precision: str | None = None
+) -> list[Asked]:
     """The setups worth a few probes: one of each installed runtime, in the precision that it takes by itself.
 
     One that was asked for before, and gave nothing or has not ended, is left alone; all are where nothing is known of
@@ -30,14 +33,19 @@ def unprobed(store: Store, target: str, knowns: Iterable[Known], *, batch_size: 
 
     Args:
         knowns: What is known of the target, in all setups.
+        precision: Only setups that are asked for in this one.
     """
-    there = {one.setup.runtime for one in knowns if one.setup.batch_size == batch_size}
+    there = {
+        one.setup.runtime for one in knowns
+        if one.setup.batch_size == batch_size and precision in (None, one.setup.precision, one.asked.precision)
+    }  # fmt: skip
     if not there:
         return []
-    offered = dict(machine.offers(target))  # of several precisions the last one: the plainest comes first
+    # of several precisions the last one: the plainest comes first
+    offered = {runtime: word for runtime, word in machine.offers(target) if precision in (None, word)}
     asked = [
-        Asked(target, runtime, precision, "nchw", batch_size, threads)
-        for runtime, precision in offered.items() if runtime not in there
+        Asked(target, runtime, word, LAYOUT, batch_size, threads)
+        for runtime, word in offered.items() if runtime not in there
     ]  # fmt: skip
     return sorted((one for one in asked if not _tried(store, one)), key=_budget_s)
 

@@ -128,15 +128,20 @@ def test_the_command_says_what_it_probes_first_and_how_long_that_takes(
     assert invoke(*args).stderr == ""
 
 
-@pytest.mark.parametrize(("asked", "question"), [
-    ({"runtime": "pytorch-eager"}, QUESTION), ({"precision": "fp32"}, QUESTION),
-    ({}, replace(QUESTION, runtime="pytorch-eager")), ({}, replace(QUESTION, layout="nchw")),
+@pytest.mark.parametrize(("asked", "question", "probed"), [
+    ({"runtime": "pytorch-eager"}, QUESTION, []), ({}, replace(QUESTION, runtime="pytorch-eager"), []),
+    ({}, replace(QUESTION, layout="nhwc"), []),
+    ({}, replace(QUESTION, layout="nchw"), [("openvino", "auto"), ("pytorch-compile", "fp32")]),
+    ({"precision": "fp32"}, QUESTION, [("openvino", "fp32"), ("pytorch-compile", "fp32")]),
+    ({}, replace(QUESTION, precision="fp32"), [("openvino", "fp32"), ("pytorch-compile", "fp32")]),
+    ({"precision": "bf16"}, QUESTION, []),
 ])  # fmt: skip
-def test_where_the_runtime_is_given_no_other_one_is_probed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], question: Question
+def test_only_what_a_question_leaves_open_is_probed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], question: Question, probed: list[tuple[str, str]]
 ) -> None:
-    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
-    assert workflows_find.submit_probes(lab.store, question, **asked) == []
+    monkeypatch.setattr(machine, "offers", lambda _target: ALL_RUNTIMES)
+    wanted = workflows_find.unprobed(lab.store, question, **asked)
+    assert [(one.runtime, one.precision) for one in wanted] == probed
 
 
 def test_a_runtime_that_does_not_run_is_probed_once_and_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
