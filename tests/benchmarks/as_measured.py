@@ -1,17 +1,19 @@
 """What predictions are worth on this machine: kept stores tell.
 
-    python -m tests.benchmarks.as_measured HOME...
+    python -m tests.benchmarks.as_measured HOME... [--probes 5]
 
 HOMEs are ADVISOR_HOMEs of this machine, as `tests.benchmarks.prediction --home` leaves them. Of each calibrated setup
 the predictions from before anything else was measured in it are held against all networks that were measured then; of
 data/deviations.csv they do not know what it has of these. Three times: predicted for the machine's full pace, against
 what all those runs say of it, each corrected by its average pulse and by what all runs of the setup say that networks
 suffer; the same, against the median of the first run of each, steady or noisy, in whatever moment the machine was; and
-as pages show it, for the machine as slow as in its last measurements before, against the same.
+as pages show it, for the machine as slow as in its last measurements before, against the same. With --probes each
+calibration but eager mode's is cut down to its first networks, each measured once, as a search makes it by itself.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from advisor import workflows_known
+from advisor import workflows_known, workflows_measure
 from advisor.evidence.store import Store
 from advisor.predict import deviation_files
 from advisor.predict.known import Known
@@ -37,6 +39,24 @@ from advisor.workflows import DATA
 
 _FEWEST = 5
 _CORRECTED, _FULL, _SHOWN = "full pace, runs corrected", "full pace, runs as they were", "as shown, runs as they were"
+
+
+@contextmanager
+def _cut(home: Path, n_probes: int | None) -> Iterator[Path]:
+    """The folder, or a copy in which calibrations but eager mode's have so many probes at most, one run of each."""
+    if n_probes is None:
+        yield home
+        return
+    with TemporaryDirectory() as folder:
+        copied = Path(shutil.copytree(home, Path(folder) / home.name))
+        store = Store(copied, DATA)
+        listed = workflows_measure.runs(store).sort_values("run_id")
+        for one in workflows_known.calibrations(store):
+            probes = listed[listed["run_id"].isin(one.run_ids)]
+            kept = set(probes.drop_duplicates("architecture")["run_id"].head(n_probes))
+            if one.asked.runtime != "pytorch-eager":
+                workflows_measure.delete_runs(store, sorted(set(one.run_ids) - kept))
+        yield copied
 
 
 @contextmanager
@@ -140,11 +160,12 @@ def _judged(store: Store) -> Iterator[tuple[Known, pd.DataFrame, dict[int, float
 
 @click.command()
 @click.argument("homes", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(homes: tuple[Path, ...]) -> None:
+@click.option("--probes", "n_probes", type=click.IntRange(min=1), help="Of each calibration but eager mode's.")
+def main(homes: tuple[Path, ...], n_probes: int | None) -> None:
     """Print all three for each setup of each store, and for each setup of all."""
     judged, totals = set[str](), defaultdict[tuple[str, str], _Total](_Total)
     for home in homes:
-        with _unaware(home) as store:
+        with _cut(home, n_probes) as folder, _unaware(folder) as store:
             own = workflows_known.own_latencies(store)
             for known, later, found in _judged(store):
                 if known.calibration.calibration_id in judged:  # one store began as a copy of another
