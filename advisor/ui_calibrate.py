@@ -24,6 +24,7 @@ from advisor.evidence.store import Store
 from advisor.measure import machine
 from advisor.measure.job_state import JobState
 from advisor.measure.request import LAYOUTS, precisions_of, runtimes_on
+from advisor.predict.calibration import is_of
 from advisor.predict.known import Known
 from advisor.workflows_calibrate import Asked, Calibration
 
@@ -150,7 +151,7 @@ def _submit(store: Store, wanted: Sequence[Asked]) -> None:
     try:
         for asked in wanted:
             same = [job for job in workflows_measure.jobs(store).states()
-                    if not job.ended and views_calibrate.calibrates(job, asked)]  # fmt: skip
+                    if not job.ended and is_of(job.sweep_id, asked)]  # fmt: skip
             job_id = same[0].job_id if same else workflows_calibrate.submit_calibration(
                 store, asked, budget_s=_budget_s()
             )  # fmt: skip
@@ -203,30 +204,44 @@ def calibrated(store: Store, target: str, found: Sequence[Known], jobs: Sequence
         ui_runs.text_table(views_calibrate.calibration_table(found, planned), key="calibrations")
         for sentence in views_calibrate.skipped_sentences(found):
             st.caption(f"✗ {sentence}")
-    for place, one in enumerate(found):
-        if why := views_calibrate.to_repeat(one, planned):
-            _again(store, f"repeat_{place}", f"**{views_calibrate.setup_label(one)}**: {why}", one.asked)
+    again = [
+        (f"repeat_{place}", f"**{views_calibrate.setup_label(one)}**: {why}", one.asked)
+        for place, one in enumerate(found) if (why := views_calibrate.to_repeat(one, planned))
+    ]  # fmt: skip
     for made in views_calibrate.too_few(workflows_calibrate.calibrations(store), stale, found, target):
         st.warning(views_calibrate.too_few_words(made), icon=":material/hourglass_disabled:")
     for place, gone in enumerate(old):
         before = gone.calibration.asked
         # all threads that may be used now, should that be what has changed
-        again = workflows_calibrate.asked(
+        anew = workflows_calibrate.asked(
             target, runtime=before.runtime, precision=before.precision, layout=before.layout,
             batch_size=before.batch_size,
         )  # fmt: skip
-        _again(store, f"again_{place}", views_calibrate.outdated_words(gone), again)
+        again.append((f"again_{place}", views_calibrate.outdated_words(gone), anew))
+    _again(store, again)
     if found or old:
         _missing(store, target, views_calibrate.not_calibrated(offers, found, old))
 
 
-def _again(store: Store, name: str, why: str, asked: Asked) -> None:
-    """Why a setup should be calibrated again, beside the button that does."""
-    with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"cal_{name}_card"):
-        st.markdown(why)
-        st.button(
-            "Calibrate again", key=f"cal_{name}", icon=":material/replay:", on_click=_submit, args=(store, [asked])
-        )
+def _again(store: Store, which: Sequence[tuple[str, str, Asked]]) -> None:
+    """Why setups should be calibrated again, each beside the button that does.
+
+    Args:
+        which: Of each the name of its button, why, and what is calibrated.
+    """
+    if not which:
+        return
+    with st.container(border=True, key="cal_again"):
+        for name, why, asked in which:
+            with st.container(horizontal=True, vertical_alignment="center", key=f"cal_{name}_row"):
+                st.markdown(why)
+                st.button(
+                    "Calibrate again", key=f"cal_{name}", icon=":material/replay:", on_click=_submit,
+                    args=(store, [asked]),
+                )  # fmt: skip
+        if len(which) > 1:
+            every = [asked for _, _, asked in which]
+            st.button("All of them again", key="cal_every", type="tertiary", on_click=_submit, args=(store, every))
 
 
 def _missing(store: Store, target: str, missing: Sequence[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ from advisor.advice.pareto import pareto_front
 from advisor.measure.job_state import JobState
 from advisor.measure.machine import Machine
 from advisor.metrics import percent
-from advisor.predict.calibration import PREFIX, Asked, Calibration, drift_words, new_id
+from advisor.predict.calibration import PREFIX, Calibration, drift_words
 from advisor.predict.known import Known
 
 if TYPE_CHECKING:
@@ -42,11 +42,6 @@ class Outdated:
 def is_calibration(job: JobState) -> bool:
     """Whether a job is one of calibrating."""
     return job.sweep_id.startswith(PREFIX)
-
-
-def calibrates(job: JobState, asked: Asked) -> bool:
-    """Whether a job calibrates that very setup; jobs of other threads have the same title."""
-    return job.sweep_id.startswith(new_id(asked, ""))
 
 
 def headline(here: Machine, threads: int) -> str:

@@ -70,7 +70,6 @@ def _budget_s(asked: Asked) -> float:
 def _tried(store: Store, asked: Asked) -> bool:
     if any(one.asked == asked for one, _ in workflows_known.stale_calibrations(store)):
         return True
-    begun = calibrating.new_id(asked, "")
-    sweeps = workflows_measure.runs(store, deleted=True)["sweep_id"]
+    begun = workflows_measure.runs(store, deleted=True)["sweep_id"].unique()
     waiting = (job.sweep_id for job in workflows_measure.jobs(store).states() if not job.ended)
-    return bool(sweeps.str.startswith(begun).any()) or any(one.startswith(begun) for one in waiting)
+    return any(calibrating.is_of(sweep_id, asked) for sweep_id in (*begun, *waiting))

@@ -9,7 +9,16 @@ import pytest
 from advisor.errors import BadQuestion
 from advisor.measure.run import Run
 from advisor.measure.sweep import SENTINEL
-from advisor.predict.calibration import PREFIX, Asked, fingerprint, new_id, next_probe, operators_of, staleness
+from advisor.predict.calibration import (
+    PREFIX,
+    Asked,
+    fingerprint,
+    is_of,
+    new_id,
+    next_probe,
+    operators_of,
+    staleness,
+)
 from advisor.predict.pace import AT_FULL_PACE
 from tests.run_data import failed, run
 
@@ -69,6 +78,7 @@ def test_ids_tell_calibrations_and_setups_apart() -> None:
     first, second = new_id(CPU, "1"), new_id(replace(CPU, threads=1), "1")
     assert first.startswith(PREFIX) and second.startswith(PREFIX)
     assert first == new_id(CPU, "1") and len({first, second, new_id(CPU, "2")}) == 3
+    assert is_of(first, CPU) and is_of(new_id(CPU, "2"), CPU) and not is_of(second, CPU)
 
 
 # -- what is measured next -----------------------------------------------------------------------------

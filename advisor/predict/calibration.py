@@ -110,6 +110,11 @@ def new_id(asked: Asked, unique: str) -> str:
     return f"{PREFIX}{digits}-{unique}"
 
 
+def is_of(sweep_id: str, asked: Asked) -> bool:
+    """Whether a sweep is a calibration of that very setup; those of other threads have the same title."""
+    return sweep_id.startswith(new_id(asked, ""))
+
+
 def next_probe(
     asked: Asked, order: Sequence[str], runs: Sequence[Run], *, n: int, least: int, budget_s: float,
     looks: int = LOOKS, earlier_ms: Sequence[float] = (),

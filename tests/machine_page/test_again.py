@@ -57,6 +57,23 @@ def test_a_noisy_calibration_is_marked_says_why_and_is_offered_again(lab: Lab) -
     assert workflows_measure.jobs(lab.store).states()[0].title == "Calibration: pytorch-eager fp32"
 
 
+def test_several_calibrations_are_offered_again_one_by_one_and_all_at_once(lab: Lab) -> None:
+    lab.keep(hour=10, n=9, noisy=tuple(lab.order[:4]))
+    assert not [b for b in page().button if b.key == "cal_every"], "one alone has its button"
+    lab.keep(hour=11, n=5, runtime="onnxruntime")
+    lab.obey(held=list(lab.law["latency_ms"]))  # so that the first goes on
+    app = page()
+    assert [b.key for b in app.button if b.label == "Calibrate again"] == ["cal_repeat_0", "cal_repeat_1"]
+    click(app, "cal_every")
+    queue = workflows_measure.jobs(lab.store)
+    assert {job.title for job in queue.states()} == {
+        "Calibration: pytorch-eager fp32", "Calibration: onnxruntime fp32",
+    }  # fmt: skip
+    for job in queue.states():
+        queue.cancel(job.job_id)
+        queue.wait(job.job_id)
+
+
 def test_a_calibration_with_few_probes_is_marked_says_why_and_is_offered_again(lab: Lab) -> None:
     lab.keep(n=5)
     app = page()
