@@ -28,8 +28,8 @@ def unprobed(
 ) -> list[Asked]:
     """The setups worth a few probes: one of each installed runtime, in the precision that it takes by itself.
 
-    One that was asked for before, and gave nothing or has not ended, is left alone; all are where nothing is known of
-    any, for then no search can begin. Those that take longest come last.
+    One that was asked for before, and gave nothing or has not ended, is left alone, unless what it gave does not hold
+    any more; all are where nothing is known of any, for then no search can begin. Those that take longest come last.
 
     Args:
         knowns: What is known of the target, in all setups.
@@ -68,8 +68,10 @@ def _budget_s(asked: Asked) -> float:
 
 
 def _tried(store: Store, asked: Asked) -> bool:
-    if any(one.asked == asked for one, _ in workflows_known.stale_calibrations(store)):
+    """Whether a calibration of it waits, runs or was made, unless what was made last does not hold any more."""
+    if any(calibrating.is_of(job.sweep_id, asked) for job in workflows_measure.jobs(store).states() if not job.ended):
         return True
-    begun = workflows_measure.runs(store, deleted=True)["sweep_id"].unique()
-    waiting = (job.sweep_id for job in workflows_measure.jobs(store).states() if not job.ended)
-    return any(calibrating.is_of(sweep_id, asked) for sweep_id in (*begun, *waiting))
+    sweep_ids = workflows_measure.runs(store, deleted=True)["sweep_id"].unique()
+    last = max((one for one in sweep_ids if calibrating.is_of(one, asked)), default=None)  # a time follows the setup
+    stale = {one.calibration_id for one, _ in workflows_known.stale_calibrations(store)}
+    return last is not None and last not in stale

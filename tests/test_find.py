@@ -159,6 +159,21 @@ def test_a_runtime_that_does_not_run_is_probed_once_and_told(lab: Lab, monkeypat
     )
 
 
+def test_a_runtime_whose_calibration_does_not_hold_any_more_is_probed_anew(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(machine, "offers", lambda _target: [("pytorch-eager", "fp32"), ("openvino", "auto")])
+    workflows_find.find(lab.store, QUESTION, confirm=0)
+    assert workflows_find.unprobed(lab.store, QUESTION) == []
+    newer = VERSIONS | {"openvino": "2026.5.0"}
+    monkeypatch.setattr(machine, "versions", lambda *_packages: newer)
+    lab.obey(environment=lab.law["environment"] | {"versions": newer})
+    assert [one.runtime for one in workflows_find.unprobed(lab.store, QUESTION)] == ["openvino"]
+    found = workflows_find.find(lab.store, QUESTION, confirm=0)
+    assert found.not_considered == ()
+    assert workflows_find.unprobed(lab.store, QUESTION) == []
+
+
 def test_a_second_search_measures_nothing_that_is_known(lab: Lab) -> None:
     first = workflows_find.find(lab.store, QUESTION)
     second = workflows_find.find(lab.store, QUESTION)
