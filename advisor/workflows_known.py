@@ -344,12 +344,13 @@ def nothing_known(
     Raises:
         BadQuestion: No runtime offers such a setup.
     """
-    _check_offered(target, runtime, precision, layout, batch_size)
+    among = (runtime,) if runtime else dict.fromkeys((*(name for name, _ in machine.offers(target)), *RUNTIMES))
+    asked = calibrating.offered(tuple(among), target, precision, layout, batch_size)
     options = {
-        "--device": target, "--runtime": runtime, "--precision": precision, "--layout": layout,
+        "--device": target, "--runtime": runtime or asked.runtime, "--precision": precision, "--layout": layout,
         "--batch-size": batch_size,
     }  # fmt: skip
-    usual = {"--device": "cpu", "--batch-size": 1}
+    usual = {"--device": "cpu", "--batch-size": 1, "--runtime": None if runtime else "pytorch-eager"}
     command = " ".join(
         ["python -m advisor calibrate"]
         + [f"{name} {value}" for name, value in options.items() if value not in (None, usual.get(name))]
@@ -365,30 +366,7 @@ def nothing_known(
     return f"This machine is not calibrated for {setup} yet{beside}: run '{command}' first, which takes about a minute."
 
 
-def _check_offered(
-    target: str, runtime: str | None, precision: str | None, layout: str | None, batch_size: int | None
-) -> None:
-    """Refuse what `calibrate` would refuse, in the same words."""
-    refused: BadQuestion | None = None
-    for name in RUNTIMES if runtime is None else (runtime,):
-        try:
-            calibrating.Asked(target, name, precision or _own_precision(name), layout or "nchw", _one(batch_size), 1)
-            return
-        except BadQuestion as exc:
-            refused = refused or exc
-    assert refused is not None
-    raise refused
-
-
-def _one(batch_size: int | None) -> int:
-    return 1 if batch_size is None else batch_size
-
-
 def _check_size(img_size: int | None) -> None:
     least, most = IMG_SIZES
     if img_size is not None and not least <= img_size <= most:
         raise BadQuestion(f"--img-size must be {least} to {most} px, not {img_size}.")
-
-
-def _own_precision(runtime: str) -> str:
-    return "auto" if runtime == "openvino" else "fp32"

@@ -323,6 +323,8 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(lab: Lab) -> None:
         ({"max_latency_ms": None}, "needs --max-latency-ms"),
         ({"runtime": "onnxruntime"}, "not calibrated for onnxruntime yet .*: run 'python -m advisor calibrate --run"),
         ({"batch_size": 8}, "calibrate --batch-size 8'"),
+        ({"precision": "bf16"}, "calibrate --precision bf16'"),
+        ({"precision": "int8"}, "calibrate --runtime onnxruntime --precision int8'"),  # eager mode takes none
         ({"device_id": "rtx-4090"}, "There is no 'rtx-4090' on this machine: choose --device from"),
     ):  # fmt: skip
         asked: dict[str, object] = {"device_id": "cpu", "max_latency_ms": 60.0} | fields

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 import pandas as pd
 
+from advisor.errors import BadQuestion
 from advisor.measure import lines
 from advisor.measure.request import Request, default_time_limit_s
 from advisor.measure.run import Run, TimedOperator
@@ -93,6 +94,24 @@ class Asked:
     def title(self) -> str:
         """What its job is called."""
         return f"Calibration: {self.label}"
+
+
+def offered(
+    runtimes: Sequence[str], target: str, precision: str | None, layout: str | None, batch_size: int | None
+) -> Asked:
+    """The first of some runtimes that takes what is asked for, each in its own precision where that is left open.
+
+    Raises:
+        BadQuestion: None does; in the words of the first.
+    """
+    refused, size = None, 1 if batch_size is None else batch_size
+    for runtime in runtimes:
+        own = "auto" if runtime == "openvino" else "fp32"
+        try:
+            return Asked(target, runtime, precision or own, layout or "nchw", size, threads=1)
+        except BadQuestion as exc:
+            refused = refused or exc
+    raise refused or BadQuestion("No runtime is installed that could be calibrated.")
 
 
 def asked_of(request: Request) -> Asked | None:
