@@ -107,8 +107,8 @@ def to_repeat(one: Known, planned: int) -> str:
     said, n = list[str](), one.n_probes
     if one.calibration.drifted:
         said.append(
-            f"The reference network took {drift_words(one.calibration.drift or 0.0)} longer or shorter after the "
-            "probes than before them, so none of them is certain: calibrate again when the machine is quiet."
+            f"The time of the reference network changed by {drift_words(one.calibration.drift or 0.0)} from before the "
+            "probes to after them, so none of them is certain: calibrate again when the machine is quiet."
         )
     elif _is_noisy(one):
         said.append(f"{one.n_noisy} of {n} measured networks are noisy: calibrate again when the machine is quiet.")

@@ -101,17 +101,22 @@ def offered(
 ) -> Asked:
     """The first of some runtimes that takes what is asked for, each in its own precision where that is left open.
 
+    Args:
+        runtimes: At least one.
+
     Raises:
         BadQuestion: None does; in the words of the first.
     """
-    refused, size = None, 1 if batch_size is None else batch_size
+    refused: BadQuestion | None = None
+    size = 1 if batch_size is None else batch_size
     for runtime in runtimes:
         own = "auto" if runtime == "openvino" else "fp32"
         try:
             return Asked(target, runtime, precision or own, layout or "nchw", size, threads=1)
         except BadQuestion as exc:
             refused = refused or exc
-    raise refused or BadQuestion("No runtime is installed that could be calibrated.")
+    assert refused is not None
+    raise refused
 
 
 def asked_of(request: Request) -> Asked | None:
