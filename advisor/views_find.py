@@ -43,7 +43,7 @@ _LABELS = {
 _OPTIONS = {option_name(field): f"'{label}'" for field, label in _LABELS.items()}
 # sentences in which more than the name of an option is about the command line, in this order
 _SENTENCES = tuple((re.compile(pattern), words) for pattern, words in (
-    (r": run '[^']*'", ": calibrate it above"),
+    (r"([:,]) run '[^']*'", r"\1 calibrate it above"),
     (r"calibrate (?:again|here) with '[^']*'", "calibrate it above"),
     (r" with 'python[^']*'", " above"),
     (r": calibrate (?:again|here)\.\): calibrate it above", "): calibrate it above"),

@@ -305,8 +305,11 @@ def _left_out(
         usual = {"--device": "cpu", "--runtime": "pytorch-eager", "--precision": "fp32", "--batch-size": 1}
         command = " ".join(["python -m advisor calibrate", *(f"{o} {v}" for o, v in options.items() if v != usual[o])])
         why = "it is installed but not calibrated: run"
+        asked = Asked(target, name, word, workflows_find_probing.LAYOUT, batch, machine.usable_threads())
         if (name, word) in stale:
             why = f"its calibration does not hold: {in_a_sentence(stale[name, word])} with"
+        elif reason := workflows_find_probing.failure(store, asked):
+            why = f"too few of its probes worked ({reason.removesuffix('.')}): to try again, run"
         found.append(f"{name} {word} was not considered, since {why} '{command}'.")
     return tuple(found)
 

@@ -63,6 +63,14 @@ def expected_s(asked: Sequence[Asked]) -> float:
     return sum(workflows_calibrate.expected_s(_budget_s(one)) for one in asked)
 
 
+def failure(store: Store, asked: Asked) -> str:
+    """Why the last measurement for a calibration of a setup failed; empty where none did."""
+    runs = workflows_measure.runs(store)
+    failed = runs[runs["status"] == "failed"]
+    reasons = zip(failed["sweep_id"], failed["reason"], strict=True)  # newest first
+    return next((str(reason) for sweep_id, reason in reasons if calibrating.is_of(sweep_id, asked)), "")
+
+
 def _budget_s(asked: Asked) -> float:
     return _BUDGETS_S.get(asked.runtime, BUDGET_S)
 
