@@ -121,14 +121,14 @@ def _start(store: Store, question: Question | None, found: Sequence[Known]) -> N
             "Find", type="primary", icon=":material/search:", key="fnd_go", on_click=_submit, args=(store, question),
             disabled=question is None or bool(lacking),
         )  # fmt: skip
-        st.markdown(lacking or _takes(store, question), width="content")
+        st.markdown(lacking or _takes(store, question, found), width="content")
 
 
-def _takes(store: Store, question: Question | None) -> str:
+def _takes(store: Store, question: Question | None, found: Sequence[Known]) -> str:
     """What a click measures, and about how long that takes."""
     each_s = views_find.usual_s(ui_job.history(store))
     takes = views_find.estimate_words(_confirm(), each_s, workflows_find.BUDGET_S)
-    if question is not None and (asked := workflows_find.unprobed(store, question)):
+    if question is not None and (asked := workflows_find.unprobed(store, question, knowns=found)):
         return f"{views_find.probing_words(asked, workflows_find_probing.expected_s(asked))}; then {takes}"
     return takes
 

@@ -88,9 +88,13 @@ def submit_probes(
 
 
 def unprobed(
-    store: Store, question: Question, *, runtime: str = BEST, precision: str | None = None
+    store: Store, question: Question, *, runtime: str = BEST, precision: str | None = None,
+    knowns: Sequence[Known] | None = None,
 ) -> list[Asked]:  # fmt: skip
     """The setups that a search would give a few probes first: of each installed runtime of which nothing is known.
+
+    Args:
+        knowns: What is known of the target, in all setups, where that was learned already: it takes a second.
 
     Raises:
         BadQuestion: The device is not here, or the question is none of a search.
@@ -101,7 +105,7 @@ def unprobed(
     if runtime != BEST or question.layout not in (None, workflows_find_probing.LAYOUT):
         return []
     return workflows_find_probing.unprobed(
-        store, target, workflows_known.known(store, target, batch_size=None),
+        store, target, workflows_known.known(store, target, batch_size=None) if knowns is None else knowns,
         batch_size=question.batch_size or 1, threads=machine.usable_threads(), precision=precision,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from advisor import workflows_calibrate, workflows_measure
+from advisor import workflows_calibrate, workflows_known, workflows_measure
 from advisor.measure import machine, models
 from tests.calibration_lab import OTHER, VERSIONS, Lab
 from tests.machine_page.pages import click, ended, page, sentences, texts
@@ -156,7 +156,8 @@ def test_what_is_known_is_learned_anew_only_when_a_job_has_ended(lab: Lab, monke
     lab.keep()
     asked: list[int] = []
     known = workflows_calibrate.known
-    monkeypatch.setattr(workflows_calibrate, "known", lambda *a, **k: asked.append(1) or known(*a, **k))
+    for module in (workflows_calibrate, workflows_known):
+        monkeypatch.setattr(module, "known", lambda *a, **k: asked.append(1) or known(*a, **k))
     monkeypatch.setattr(workflows_calibrate, "N_PROBES", 4)
     app = page()
     lab.obey(held=[lab.order[3]])
